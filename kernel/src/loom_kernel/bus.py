@@ -1,0 +1,581 @@
+"""The event bus: publish, subscribe, request.
+
+Publishing stamps an envelope, runs the filters, and puts it on the backlog of every matching
+subscription; it never runs a handler. Subscriptions that must not lose anything and are full are
+waited for after all others have been served, so a slow one delays its publishers and nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypedDict, Unpack
+
+import msgspec
+
+from loom_kernel.clock import Clock
+from loom_kernel.envelope import (
+    MAX_HOPS,
+    NO_LABELS,
+    NORMAL_PRIORITY,
+    Envelope,
+    EnvelopeFields,
+    checked_fields,
+    numbers,
+    uuid7,
+)
+from loom_kernel.errors import (
+    BackpressureTimeout,
+    BusClosed,
+    HopLimitExceeded,
+    InvalidEnvelope,
+    NoResponders,
+    PayloadTooLarge,
+    RequestTimeout,
+)
+from loom_kernel.subscription import (
+    CAPACITY,
+    OVERFLOW,
+    Qos,
+    Subscription,
+    SubscriptionStats,
+    consumer,
+    current,
+)
+from loom_kernel.topics import TopicMap, check_pattern, matches
+
+log = logging.getLogger("loom.bus")
+
+Filter = Callable[[Envelope], Envelope]
+INBOX = "$inbox."
+MAX_PAYLOAD = 1 << 20
+MAX_COUNTED_TOPICS = 10_000
+OTHER = "(other)"
+_SIZED = frozenset({bytes, str})
+
+
+class Identity:
+    """Who publishes: stamped as sender and source, never taken from the author."""
+
+    __slots__ = ("name", "source")
+
+    def __init__(self, name: str, source: str) -> None:
+        self.name = name
+        self.source = source
+
+
+class SubscribeOptions(TypedDict, total=False):
+    """How a subscription behaves; see `Bus.subscribe`."""
+
+    name: str
+    qos: Qos
+    overflow: str
+    capacity: int
+    types: Iterable[str]
+    group: str
+    key: Callable[[Envelope], str] | None
+
+
+class TopicStats(msgspec.Struct, frozen=True):
+    """One topic's accounts, exact at the moment of asking; kept when its subscriptions end.
+
+    `offered` counts the copies that subscriptions took or dropped, and is always
+    `delivered + sum(dropped) + expired + backlog`.
+    """
+
+    topic: str
+    published: int
+    offered: int
+    delivered: int
+    dropped: dict[str, int]
+    expired: int
+    backlog: int
+    subscriptions: int
+
+
+class _Counts:
+    """What is counted per topic."""
+
+    __slots__ = ("dropped", "expired", "offered", "published", "topic")
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.published = self.offered = self.expired = 0
+        self.dropped: dict[str, int] = {}
+
+
+class _Group:
+    """Competing consumers: each envelope goes to one member, in turn, skipping full ones."""
+
+    __slots__ = ("_turn", "members")
+
+    def __init__(self, members: list[Subscription]) -> None:
+        self.members = members
+        self._turn = itertools.cycle(members)
+
+    def pick(self, envelope: Envelope) -> Subscription | None:
+        chosen: Subscription | None = None
+        for _ in self.members:
+            member = next(self._turn)
+            if member.wants(envelope):
+                if member.queued < member.capacity:
+                    return member
+                chosen = chosen or member
+        return chosen
+
+
+class _Route:
+    """What one topic's envelopes pass through."""
+
+    __slots__ = ("counts", "credit", "filters", "groups", "subscriptions")
+
+    def __init__(
+        self, matched: list[Subscription], filters: tuple[Filter, ...], counts: _Counts
+    ) -> None:
+        grouped: dict[str, list[Subscription]] = {}
+        for subscription in matched:
+            if subscription.group:
+                grouped.setdefault(subscription.group, []).append(subscription)
+        self.subscriptions = tuple(s for s in matched if not s.group)
+        self.groups = tuple(_Group(members) for members in grouped.values())
+        self.credit = tuple(s for s in matched if s.overflow == "block")
+        self.filters = filters
+        self.counts = counts
+
+
+class Bus:
+    """Routes envelopes in one process.
+
+    *capacity* is the default backlog by quality of service. Above *threshold* envelopes queued
+    on the whole bus, realtime subscriptions take nothing new. *credit_timeout* (seconds) bounds
+    how long a publisher waits for a subscription that is full.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        node: str = "local",
+        capacity: dict[Qos, int] | None = None,
+        threshold: int = 10_000,
+        credit_timeout: float = 30.0,
+        max_payload: int = MAX_PAYLOAD,
+    ) -> None:
+        self.node = node
+        self.capacity: dict[Qos, int] = {**CAPACITY, **(capacity or {})}
+        self.now = clock.time
+        self._threshold = threshold
+        self._credit_timeout = credit_timeout
+        self._max_payload = max_payload
+        self._is_pressed = False
+        self._unmeasured = 0
+        self._headroom = threshold
+        self._numbers = numbers()
+        self._routes: TopicMap[Subscription, _Route] = TopicMap(self._route)
+        self._filters: list[tuple[int, tuple[str, ...], Filter]] = []
+        self._topics: dict[str, _Counts] = {}
+        self._subscriptions: dict[Subscription, None] = {}
+        self._blocked: list[Subscription] = []
+        self._refuses_roots = False
+        self._is_closed = False
+
+    # -- publishing --------------------------------------------------------------------------
+
+    async def publish(
+        self,
+        identity: Identity,
+        topic: str,
+        data: Any = None,
+        type: str = "",
+        **fields: Unpack[EnvelopeFields],
+    ) -> int:
+        """Offer an event to every matching subscription; return how many took it.
+
+        Waits only for subscriptions that lose nothing and are full, after the others have been
+        served. What is published while an envelope is handled is caused by that envelope.
+
+        Raises:
+            InvalidTopic, InvalidEnvelope: nothing was published; the message says what to mend.
+            HopLimitExceeded: the chain of causes is too long.
+            BackpressureTimeout: a full subscription took it not in time; the others did.
+            BusClosed: the runtime is stopping.
+        """
+        route = self._routes[topic]
+        if current.get() is None and not fields and not self._refuses_roots:
+            envelope = Envelope(
+                type or topic, identity.source, self.now(), topic, data, identity.name,
+                next(self._numbers),
+            )  # fmt: skip
+        else:
+            envelope = self._derive(identity, topic, data, type, fields)
+        if data.__class__ in _SIZED and len(data) > self._max_payload:
+            raise PayloadTooLarge(topic, len(data), self._max_payload)
+        if route.filters:
+            for passed in route.filters:
+                envelope = passed(envelope)
+        slow = route.subscriptions
+        if envelope.priority == NORMAL_PRIORITY and not self._is_pressed:
+            slow = ()
+            for subscription in route.subscriptions:
+                if len(subscription.queue) < subscription.fast_limit:
+                    subscription.queue.append(envelope)
+                    subscription.offered += 1
+                    if subscription.waiter is not None:
+                        subscription.wake()
+                else:
+                    slow += (subscription,)
+        taken = len(route.subscriptions) - len(slow)
+        counts = route.counts
+        counts.published += 1
+        counts.offered += taken
+        self._unmeasured += taken
+        if self._unmeasured >= self._headroom:
+            self._measure_pressure()
+        if slow or route.groups:
+            taken += self._deliver_slowly(slow, route, envelope)
+            if self._blocked:
+                blocked, self._blocked = self._blocked, []
+                taken += await self._wait_for(blocked, route, envelope)
+        return taken
+
+    def publish_nowait(
+        self,
+        identity: Identity,
+        topic: str,
+        data: Any = None,
+        type: str = "",
+        **fields: Unpack[EnvelopeFields],
+    ) -> int:
+        """As `publish`, without waiting.
+
+        Raises:
+            BackpressureTimeout: a subscription that loses nothing is full; nobody got the event.
+        """
+        for subscription in self._routes[topic].credit:
+            if subscription.queued >= subscription.capacity:
+                raise BackpressureTimeout(topic, subscription.name, 0.0)
+        publishing = self.publish(identity, topic, data, type, **fields)
+        try:
+            publishing.send(None)
+        except StopIteration as done:
+            return int(done.value)
+        raise BackpressureTimeout(topic, "a full subscription", 0.0)
+
+    def _derive(
+        self, identity: Identity, topic: str, data: Any, type: str, fields: EnvelopeFields
+    ) -> Envelope:
+        cause = current.get()
+        if self._refuses_roots and (cause is None or self._is_closed):
+            raise BusClosed(topic)
+        known = checked_fields(topic, fields)
+        if cause is not None:
+            self._inherit(topic, cause, known)
+        for name in ("thread_id", "correlation_id", "reply_to"):
+            if name in known:
+                known["_" + name] = known.pop(name)
+        return Envelope(
+            type or topic, identity.source, self.now(), topic, data, identity.name,
+            next(self._numbers), **known,
+        )  # fmt: skip
+
+    @staticmethod
+    def _inherit(topic: str, cause: Envelope, known: dict[str, Any]) -> None:
+        """Add to *known* what an event takes over from the one whose handling causes it."""
+        left = cause.ttl - 1
+        if left < 1:
+            raise HopLimitExceeded(topic, cause.thread_id, cause.hop + 1)
+        known["ttl"] = min(left, known.get("ttl", MAX_HOPS))
+        known["hop"] = cause.hop + 1
+        known["causation_id"] = cause.id
+        known["_trace"] = cause.traceparent
+        known["labels"] = cause.labels | known.get("labels", NO_LABELS)
+        known.setdefault("thread_id", cause.thread_id)
+        if known["thread_id"] == cause.thread_id:
+            known.setdefault("correlation_id", cause.correlation_id)
+        if cause.budget is not None:
+            known["budget"] = _narrowed(topic, cause.budget, known.get("budget"))
+
+    def _deliver_slowly(
+        self, subscriptions: tuple[Subscription, ...], route: _Route, envelope: Envelope
+    ) -> int:
+        """Deliver where more than an append is to be decided."""
+        members = tuple(filter(None, (group.pick(envelope) for group in route.groups)))
+        if self._is_pressed:
+            self._measure_pressure()
+        taken = 0
+        for subscription in subscriptions + members:
+            before = subscription.offered
+            if self._is_pressed and subscription.qos == "realtime":
+                took: bool | None = subscription.wants(envelope) and subscription.shed(envelope)
+            else:
+                took = subscription.offer(envelope)
+            route.counts.offered += subscription.offered - before
+            if took is None:
+                self._blocked.append(subscription)
+            else:
+                taken += took
+        self._unmeasured += taken
+        return taken
+
+    def _measure_pressure(self) -> None:
+        """Count what is queued; counting every delivery would cost more than it tells."""
+        queued = self.queued
+        self._is_pressed = queued >= self._threshold
+        self._headroom = max(self._threshold - queued, 1 + self._threshold // 128)
+        self._unmeasured = 0
+
+    async def _wait_for(
+        self, blocked: list[Subscription], route: _Route, envelope: Envelope
+    ) -> int:
+        """Queue *envelope* in each of *blocked* as it gets room; complain of the first that did not."""
+        patience = self._credit_timeout
+        deadline = asyncio.get_running_loop().time() + patience
+        late: list[Subscription] = []
+        taken = 0
+        for full in blocked:
+            left = deadline - asyncio.get_running_loop().time()
+            if full is consumer.get():  # it waits for itself: no time is enough
+                late.append(full)
+                patience = 0.0
+            elif await full.wait_credit(envelope, max(left, 0.0)):
+                route.counts.offered += 1
+                taken += 1
+            elif not full.is_closed:
+                late.append(full)
+        for full in late:
+            route.counts.offered += 1
+            full.give_up(envelope)
+        if late:
+            raise BackpressureTimeout(envelope.topic, late[0].name, patience)
+        return taken
+
+    # -- subscribing -------------------------------------------------------------------------
+
+    def subscribe(
+        self, subscriber: str, patterns: Iterable[str], **options: Unpack[SubscribeOptions]
+    ) -> Subscription:
+        """Receive what is published to *patterns* from now on; overlapping ones give one copy.
+
+        *qos* and *overflow* (`block`, `drop-oldest`, `drop-newest`, `latest-per-key`,
+        `sample:<n>`) say what happens when *capacity* is reached; *types* lets only these event
+        types through; members of one *group* share the events; *key* tells `latest-per-key`
+        what an envelope is about (its subject, else its topic).
+
+        Raises:
+            InvalidTopic: a pattern does not follow the grammar.
+            ValueError: an option is not one of those above.
+        """
+        wanted = tuple(dict.fromkeys(check_pattern(pattern) for pattern in patterns))
+        if not wanted:
+            raise ValueError("subscribe to at least one pattern")
+        _check_options(options)
+        known: dict[str, Any] = {**options, "types": frozenset(options.get("types", ()))}
+        subscription = Subscription(self, wanted, subscriber=subscriber, **known)
+        for pattern in wanted:
+            self._routes.add(pattern, subscription)
+        self._subscriptions[subscription] = None
+        return subscription
+
+    def forget(self, subscription: Subscription) -> None:
+        """Stop routing to *subscription* (called by its `close`)."""
+        self._subscriptions.pop(subscription, None)
+        for pattern in subscription.patterns:
+            self._routes.remove(pattern, subscription)
+
+    def add_filter(
+        self, passed: Filter, patterns: Iterable[str] = (">",), *, order: int = 0
+    ) -> Callable[[], None]:
+        """Let *passed* see, replace or refuse (by raising) what is published to *patterns*.
+
+        Filters run in ascending *order* before delivery, on topics they match; the others pay
+        nothing for them. Returns what removes the filter.
+        """
+        entry = (order, tuple(check_pattern(pattern) for pattern in patterns), passed)
+        self._filters.append(entry)
+        self._filters.sort(key=lambda known: known[0])
+        self._routes.clear()
+
+        def remove() -> None:
+            self._filters.remove(entry)
+            self._routes.clear()
+
+        return remove
+
+    def _route(self, topic: str, matched: list[Subscription]) -> _Route:
+        filters = tuple(
+            passed
+            for _, patterns, passed in self._filters
+            if any(matches(pattern, topic) for pattern in patterns)
+        )
+        return _Route(matched, filters, self._counts(topic))
+
+    # -- request and reply -------------------------------------------------------------------
+
+    async def request(
+        self,
+        identity: Identity,
+        topic: str,
+        data: Any = None,
+        type: str = "",
+        *,
+        timeout: float = 5.0,
+        **fields: Unpack[EnvelopeFields],
+    ) -> Envelope:
+        """Publish and wait for the first reply (*timeout* in seconds).
+
+        Works inside a handler: the reply comes to a private inbox that exists for this call
+        only. What the handler publishes later carries the reply's labels too.
+
+        Raises:
+            NoResponders: nobody took the request.
+            RequestTimeout: it was taken and not answered; `$loom.request.timed_out` tells others.
+        """
+        inbox = INBOX + uuid7(self.now(), next(self._numbers))
+        fields["reply_to"] = inbox
+        fields.setdefault("expires", self.now() + timeout)
+        with self.subscribe(identity.name, [inbox], qos="realtime", capacity=1) as replies:
+            try:
+                async with asyncio.timeout(timeout):
+                    if not await self.publish(identity, topic, data, type, **fields):
+                        raise NoResponders(topic)
+                    reply = await replies.receive()
+            except TimeoutError:
+                late = {"topic": topic, "timeout": timeout, "sender": identity.name}
+                self.publish_nowait(RUNTIME, "$loom.request.timed_out", late)
+                raise RequestTimeout(topic, timeout, inbox) from None
+        if reply is None:
+            raise BusClosed(topic)
+        cause = current.get()
+        if cause is not None and not reply.labels <= cause.labels:
+            joined = cause.labels | reply.labels
+            current.set(msgspec.structs.replace(cause, labels=joined))
+        return reply
+
+    # -- accounts ----------------------------------------------------------------------------
+
+    def subscriptions(self) -> list[SubscriptionStats]:
+        """The accounts of every open subscription, in the order of subscribing."""
+        return [subscription.stats() for subscription in self._subscriptions]
+
+    @property
+    def queued(self) -> int:
+        """How many envelopes wait on all subscriptions together."""
+        return sum(subscription.queued for subscription in self._subscriptions)
+
+    def topics(self) -> list[TopicStats]:
+        """The accounts of every topic that was published to, sorted by topic."""
+        backlog: dict[str, int] = {}
+        for subscription in self._subscriptions:
+            for waiting in subscription.waiting():
+                name = self._counts(waiting.topic).topic
+                backlog[name] = backlog.get(name, 0) + 1
+        return [self._topic_stats(self._topics[name], backlog) for name in sorted(self._topics)]
+
+    def _topic_stats(self, counts: _Counts, backlogs: Mapping[str, int]) -> TopicStats:
+        backlog = backlogs.get(counts.topic, 0)
+        lost = sum(counts.dropped.values()) + counts.expired
+        listening = sum(
+            any(matches(pattern, counts.topic) for pattern in subscription.patterns)
+            for subscription in self._subscriptions
+        )
+        return TopicStats(
+            counts.topic, counts.published, counts.offered, counts.offered - lost - backlog,
+            dict(counts.dropped), counts.expired, backlog, listening,
+        )  # fmt: skip
+
+    def count_drop(self, topic: str, reason: str) -> None:
+        """A subscription lost one envelope of *topic*."""
+        dropped = self._counts(topic).dropped
+        dropped[reason] = dropped.get(reason, 0) + 1
+
+    def count_expired(self, topic: str) -> None:
+        """A subscription skipped one envelope of *topic* because its time was over."""
+        self._counts(topic).expired += 1
+
+    def _counts(self, topic: str) -> _Counts:
+        name = INBOX + ">" if topic.startswith(INBOX) else topic
+        if name not in self._topics and len(self._topics) >= MAX_COUNTED_TOPICS:
+            name = OTHER
+        return self._topics.setdefault(name, _Counts(name))
+
+    def report(self, error: Exception, subscription: Subscription, envelope: Envelope) -> None:
+        """Tell the log and `$loom.error` that a handler failed; its next event is handled."""
+        log.error(
+            "%s failed on %s (%s)", subscription.name, envelope.topic, envelope.id, exc_info=error
+        )
+        if not envelope.topic.startswith("$loom.error"):
+            self.publish_error(
+                "ACTION_ERROR",
+                subscription.subscriber,
+                error,
+                topic=envelope.topic,
+                event=envelope.id,
+                subscription=subscription.name,
+            )
+
+    def publish_error(self, code: str, source: str, error: BaseException, **details: str) -> None:
+        """One event on `$loom.error`: what failed, to whom, and the details that place it."""
+        message = {"code": code, "source": source, "error": type(error).__name__}
+        with detached():
+            self.publish_nowait(
+                RUNTIME, "$loom.error", {**message, "message": str(error), **details}
+            )
+
+    # -- the end -----------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no handler runs and none has anything left to handle."""
+        return not any(
+            known.is_busy or (known.queued and known.has_handler) for known in self._subscriptions
+        )
+
+    def refuse_roots(self) -> None:
+        """Take only what handlers publish while they finish (the runtime is draining)."""
+        self._refuses_roots = True
+
+    def close(self) -> None:
+        """Take nothing more and end every subscription."""
+        self._refuses_roots = self._is_closed = True
+        for subscription in list(self._subscriptions):
+            subscription.close()
+
+
+RUNTIME = Identity("$loom", "loom://kernel")
+
+
+@contextmanager
+def detached() -> Iterator[None]:
+    """Publish inside without a cause, as if no envelope were being handled."""
+    token = current.set(None)
+    try:
+        yield
+    finally:
+        current.reset(token)
+
+
+def _narrowed(
+    topic: str, cause: Mapping[str, float], own: Mapping[str, float] | None
+) -> Mapping[str, float]:
+    """What may be spent: at most what the cause may, in each of its units."""
+    if own is None:
+        return cause
+    for unit, amount in own.items():
+        if amount > cause.get(unit, 0.0):
+            raise InvalidEnvelope(topic, "budget", f"asks for {amount:g} {unit}, over its cause's")
+    return {**cause, **own}
+
+
+def _check_options(options: SubscribeOptions) -> None:
+    qos, overflow = options.get("qos", "batched"), options.get("overflow", "")
+    if qos not in CAPACITY:
+        raise ValueError(f"qos is {qos!r}, must be one of {', '.join(CAPACITY)}")
+    kind, _, rate = overflow.partition(":")
+    is_known = overflow in ("", *OVERFLOW[:-1]) or (kind == "sample" and rate.isdecimal())
+    if not is_known or rate == "0" or (qos == "realtime" and overflow == "block"):
+        raise ValueError(f"overflow is {overflow!r}, must be one of {', '.join(OVERFLOW)}")
+    if options.get("capacity", 1) < 1:
+        raise ValueError(f"capacity is {options['capacity']}, must be at least 1")

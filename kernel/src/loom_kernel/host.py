@@ -1,0 +1,268 @@
+"""The narrow thing that a plugin receives: what it may know, and what it may do.
+
+Everything a host starts belongs to it and ends with it: subscriptions, tasks, scopes, services.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from random import Random
+from typing import Any, Protocol, TypeVar, Unpack
+
+import msgspec
+
+from loom_kernel.bus import Bus, Filter, Identity, SubscribeOptions
+from loom_kernel.clock import Clock
+from loom_kernel.envelope import Envelope, EnvelopeFields
+from loom_kernel.errors import LoomError, ServiceMissing
+from loom_kernel.paths import Paths
+from loom_kernel.subscription import Handler, Subscription
+
+T = TypeVar("T")
+
+
+class Health(msgspec.Struct, frozen=True):
+    """How a plugin is, in its own words and figures."""
+
+    healthy: bool = True
+    message: str = "ok"
+    metrics: dict[str, float] = {}
+
+
+class World(msgspec.Struct):
+    """What all hosts of one runtime share."""
+
+    bus: Bus
+    clock: Clock
+    paths: Paths
+    random: Random
+    services: dict[type[Any], object] = {}
+    status: Callable[[], dict[str, Any]] = dict
+    """What the runtime says of itself: see `Runtime.status`."""
+    stop_requested: asyncio.Event | None = None
+
+
+class Publish(Protocol):
+    """`Host.publish`."""
+
+    def __call__(
+        self, topic: str, data: Any = None, type: str = "", **fields: Unpack[EnvelopeFields]
+    ) -> Coroutine[Any, Any, int]: ...
+
+
+class Host:
+    """A plugin's side of the runtime. Whatever it publishes carries its name as sender."""
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        *,
+        settings: Any = None,
+        tables: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        """The plugin's settings, validated: an instance of what `loom_settings` named."""
+        self.tables: Mapping[str, Any] = tables or {}
+        """The tables of the configuration that the manifest claims, as they were written."""
+        self.clock = world.clock
+        self.random = world.random
+        self.paths = world.paths.of(name)
+        self.log = logging.getLogger(f"loom.{name}")
+        self.world = world
+        self.identity = Identity(name, f"loom://{world.bus.node}/{name}")
+        self._subscriptions: dict[Subscription, None] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._scopes: dict[Host, None] = {}
+        self._parent: Host | None = None
+        self._provided: list[type[Any]] = []
+        self._unfilter: list[Callable[[], None]] = []
+        self._health: Callable[[], Health] = Health
+
+    # -- events ------------------------------------------------------------------------------
+
+    def publish(
+        self, topic: str, data: Any = None, type: str = "", **fields: Unpack[EnvelopeFields]
+    ) -> Coroutine[Any, Any, int]:
+        """`Bus.publish` under this name; await it."""
+        return self.world.bus.publish(self.identity, topic, data, type, **fields)
+
+    def publish_nowait(
+        self, topic: str, data: Any = None, type: str = "", **fields: Unpack[EnvelopeFields]
+    ) -> int:
+        """`Bus.publish_nowait` under this name."""
+        return self.world.bus.publish_nowait(self.identity, topic, data, type, **fields)
+
+    def subscribe(self, *patterns: str, **options: Unpack[SubscribeOptions]) -> Subscription:
+        """`Bus.subscribe`; iterate over the result. It ends with this host at the latest."""
+        subscription = self.world.bus.subscribe(self.name, patterns, **options)
+        self._subscriptions = {s: None for s in self._subscriptions if not s.is_closed}
+        self._subscriptions[subscription] = None
+        return subscription
+
+    def on(
+        self, *patterns: str, handler: Handler, **options: Unpack[SubscribeOptions]
+    ) -> Subscription:
+        """Call *handler* with what arrives, one after the other, until the result is closed."""
+        subscription = self.subscribe(*patterns, **options)
+        self.spawn(subscription.serve(handler), subscription.name)
+        return subscription
+
+    def request(
+        self,
+        topic: str,
+        data: Any = None,
+        type: str = "",
+        *,
+        timeout: float = 5.0,
+        **fields: Unpack[EnvelopeFields],
+    ) -> Coroutine[Any, Any, Envelope]:
+        """`Bus.request` under this name; await it."""
+        return self.world.bus.request(
+            self.identity, topic, data, type, timeout=timeout, **fields
+        )
+
+    async def reply(
+        self,
+        envelope: Envelope,
+        data: Any = None,
+        type: str = "",
+        **fields: Unpack[EnvelopeFields],
+    ) -> int:
+        """Answer *envelope* where it wants its answer; 0 means that nobody waits any more."""
+        fields.setdefault("correlation_id", envelope.correlation_id)
+        fields.setdefault("thread_id", envelope.thread_id)
+        return await self.publish(envelope.reply_to, data, type or "reply", **fields)
+
+    def add_filter(self, passed: Filter, *patterns: str, order: int = 0) -> None:
+        """`Bus.add_filter`, removed with this host."""
+        self._unfilter.append(
+            self.world.bus.add_filter(passed, patterns or (">",), order=order)
+        )
+
+    # -- work --------------------------------------------------------------------------------
+
+    def spawn(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Run *work* as a task of this host; a failure is logged and told on `$loom.error`."""
+        task = asyncio.get_running_loop().create_task(work, name=f"{self.name}/{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.log.error("task %s failed", task.get_name(), exc_info=error)
+            self.world.bus.publish_error(
+                "ACTION_ERROR", self.name, error, task=task.get_name()
+            )
+
+    def scope(self, name: str) -> Host:
+        """A host within this one that publishes as *name*; end it with `aclose`."""
+        scope = Host(self.world, name, settings=self.settings, tables=self.tables)
+        scope.paths = self.paths
+        scope._parent = self
+        self._scopes[scope] = None
+        return scope
+
+    # -- others ------------------------------------------------------------------------------
+
+    def provide(self, contract: type[T], service: T) -> None:
+        """Offer *service* to plugins that require *contract* (a `Protocol`).
+
+        Raises:
+            LoomError: another plugin provides it already.
+        """
+        if contract in self.world.services:
+            raise LoomError(f"{contract.__name__} is provided already; {self.name!r} comes second")
+        self.world.services[contract] = service
+        self._provided.append(contract)
+
+    def require(self, contract: type[T]) -> T:
+        """The service that a running plugin provides for *contract*.
+
+        Raises:
+            ServiceMissing: nobody provides it.
+        """
+        service = self.world.services.get(contract)
+        if service is None:
+            raise ServiceMissing(contract.__name__, self.name)
+        return service  # type: ignore[return-value]  # `provide` checked the pair
+
+    def driver(self, group: str, name: str) -> Any:
+        """What the installed driver *name* of *group* (an entry-point group) is, loaded.
+
+        Raises:
+            LoomError: there is none, or it cannot be imported; the message lists the others.
+        """
+        from stevedore import DriverManager, ExtensionManager
+        from stevedore.exception import NoMatches
+
+        try:
+            return DriverManager(group, name, invoke_on_load=False).driver
+        except (NoMatches, ImportError, RuntimeError) as error:
+            known = ", ".join(sorted(ExtensionManager(group).names())) or "none"
+            raise LoomError(
+                f"{self.name!r} cannot use driver {name!r} of {group!r} ({error}); "
+                f"installed: {known}"
+            ) from error
+
+    def status(self) -> dict[str, Any]:
+        """What the runtime says of itself, as JSON-shaped data: see `Runtime.status`."""
+        return self.world.status()
+
+    def stop_runtime(self) -> None:
+        """Ask whoever runs the runtime to stop it in order."""
+        if self.world.stop_requested is not None:
+            self.world.stop_requested.set()
+
+    def health(self, check: Callable[[], Health]) -> None:
+        """Let *check* say how this plugin is whenever somebody asks."""
+        self._health = check
+
+    def check_health(self) -> Health:
+        """Ask the check; one that raises is unhealthy."""
+        try:
+            return self._health()
+        except Exception as error:
+            self.log.exception("health check failed")
+            return Health(healthy=False, message=f"health check failed: {error!r}")
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def tasks(self) -> list[str]:
+        """The names of the tasks that run, those of scopes included."""
+        own = [task.get_name() for task in self._tasks]
+        return own + [name for scope in self._scopes for name in scope.tasks()]
+
+    async def aclose(self, grace: float = 2.0) -> list[str]:
+        """End all that this host started; return the tasks still running after *grace* seconds."""
+        stuck: list[str] = []
+        for scope in list(self._scopes):
+            stuck += await scope.aclose(grace)
+        for subscription in list(self._subscriptions):
+            subscription.close()
+        self._subscriptions.clear()
+        for remove in self._unfilter:
+            remove()
+        self._unfilter.clear()
+        for contract in self._provided:
+            self.world.services.pop(contract, None)
+        self._provided.clear()
+        stuck += await self._cancel_tasks(grace)
+        if self._parent is not None:
+            self._parent._scopes.pop(self, None)
+        return stuck
+
+    async def _cancel_tasks(self, grace: float) -> list[str]:
+        current = asyncio.current_task()
+        tasks = {task for task in self._tasks if task is not current}
+        if not tasks:
+            return []
+        for task in tasks:
+            task.cancel()
+        _, left = await asyncio.wait(tasks, timeout=grace)
+        return [task.get_name() for task in left]

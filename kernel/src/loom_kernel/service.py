@@ -1,0 +1,87 @@
+"""Running a runtime until somebody ends it: one instance a state folder, signals, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from loom_kernel.errors import AlreadyRunning
+from loom_kernel.paths import Paths, private_dir
+from loom_kernel.runtime import Runtime
+
+log = logging.getLogger("loom.service")
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_RUNNING, EXIT_STOPPED, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
+LOCK = "loom.lock"
+
+
+class StateLock:
+    """Holds a state folder for one process. The lock goes with the process, whatever ends it.
+
+    Raises on entering:
+        AlreadyRunning: another instance holds it; nothing has been changed.
+        ConfigError: the folder is not private to its owner.
+    """
+
+    def __init__(self, paths: Paths) -> None:
+        self._state = paths.state
+        self._file = -1
+
+    def __enter__(self) -> Self:
+        private_dir(self._state)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._file = os.open(self._state / LOCK, flags, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._file, 20).decode("ascii", "replace").strip()
+            os.close(self._file)
+            raise AlreadyRunning(self._state, int(holder) if holder.isdecimal() else 0) from None
+        os.ftruncate(self._file, 0)
+        os.write(self._file, str(os.getpid()).encode())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.ftruncate(self._file, 0)
+        os.close(self._file)
+
+
+async def serve(runtime: Runtime, on_ready: Callable[[Runtime], bool | None]) -> int:
+    """Start *runtime*, call *on_ready*, run until a signal or a plugin asks to stop; the exit code.
+
+    The first SIGTERM or SIGINT stops in order, a second one at once. If *on_ready* returns
+    False the runtime is stopped right away.
+    """
+    loop = asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        if runtime.stop_requested.is_set():
+            log.warning("stopped at once by a second signal")
+            logging.shutdown()
+            os._exit(EXIT_INTERRUPTED)
+        runtime.stop_requested.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, interrupt)
+    try:
+        await runtime.start()
+        if on_ready(runtime) is not False:
+            await runtime.stop_requested.wait()
+    finally:
+        report = await runtime.stop()
+    if report.stuck:
+        log.error("ended with %d tasks that did not", len(report.stuck))
+        logging.shutdown()
+        os._exit(EXIT_OK)
+    return EXIT_OK

@@ -1,0 +1,411 @@
+"""A subscription: one bounded backlog between the bus and one consumer, and its accounts.
+
+Quality of service belongs to the subscription, not to the event:
+
+    realtime     never makes a publisher wait; loses its oldest when full, and says how many
+    batched      loses nothing; a publisher waits for room
+    background   as batched, with a large backlog
+
+At any moment `offered = delivered + sum(dropped) + expired + queued`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import msgspec
+
+from loom_kernel.envelope import NORMAL_PRIORITY, Envelope
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from loom_kernel.bus import Bus
+
+Qos = Literal["realtime", "batched", "background"]
+Handler = Callable[[Envelope], Awaitable[object]]
+
+CAPACITY: dict[Qos, int] = {"realtime": 64, "batched": 1024, "background": 4096}
+OVERFLOW = ("block", "drop-oldest", "drop-newest", "latest-per-key", "sample:<n>")
+BATCH = 256
+
+#: The envelope whose handling the running code belongs to.
+current: ContextVar[Envelope | None] = ContextVar("loom_current", default=None)
+#: The subscription that handles it.
+consumer: ContextVar[Subscription | None] = ContextVar("loom_consumer", default=None)
+
+
+_NOT_ENTERED: Any = object()
+
+
+class SubscriptionStats(msgspec.Struct, frozen=True):
+    """One subscription's accounts, exact at the moment of asking."""
+
+    name: str
+    subscriber: str
+    patterns: tuple[str, ...]
+    qos: str
+    overflow: str
+    capacity: int
+    group: str
+    offered: int
+    delivered: int
+    dropped: dict[str, int]
+    expired: int
+    queued: int
+    failed: int
+    """How many deliveries ended in an exception of the handler (they count as delivered)."""
+
+
+class Subscription:
+    """An async iterator over what arrives, and a context manager that ends it.
+
+    One task consumes it. Higher priority comes first, equal priority in the order of publishing.
+    While the consumer works on an envelope, what it publishes is caused by that envelope.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        patterns: tuple[str, ...],
+        *,
+        subscriber: str,
+        name: str = "",
+        qos: Qos = "batched",
+        overflow: str = "",
+        capacity: int = 0,
+        types: frozenset[str] = frozenset(),
+        group: str = "",
+        key: Callable[[Envelope], str] | None = None,
+    ) -> None:
+        self.patterns = patterns
+        self.subscriber = subscriber
+        self.name = name or f"{subscriber}:{','.join(patterns)}"
+        self.qos = qos
+        self.overflow = overflow or ("drop-oldest" if qos == "realtime" else "block")
+        self.capacity = capacity or bus.capacity[qos]
+        self.types = types
+        self.group = group
+        self.is_closed = False
+        self.offered = self.delivered = self.expired = self.failed = 0
+        self.dropped: dict[str, int] = {}
+        self.queue: deque[Envelope] = deque()
+        self.waiter: asyncio.Future[None] | None = None
+        self.is_busy = self.has_handler = False
+        self._bus = bus
+        self._outer = _NOT_ENTERED
+        self._lanes: dict[int, deque[Envelope]] = {}
+        self._latest: dict[str, Envelope] | None = None
+        self._key = key or _subject_or_topic
+        self._gap = 0
+        self._sample = 0
+        self._credit: deque[tuple[asyncio.Future[bool], Envelope]] = deque()
+        if self.overflow.startswith("sample:"):
+            self._sample = int(self.overflow[7:])
+        elif self.overflow == "latest-per-key":
+            self._latest = {}
+        #: Below this length the bus may append to `queue` by itself; 0 = always ask `offer`.
+        self.fast_limit = 0
+        #: Nothing but `queue` is in use, so taking from it is all there is to do.
+        self.is_simple = False
+        self._simplify()
+
+    # -- what the bus asks -------------------------------------------------------------------
+
+    @property
+    def queued(self) -> int:
+        """How many envelopes wait."""
+        if self.is_simple:
+            return len(self.queue)
+        waiting = len(self.queue) + sum(map(len, self._lanes.values()))
+        return waiting + len(self._latest or ())
+
+    @property
+    def needs_credit(self) -> bool:
+        """Whether a publisher has to wait for room rather than lose something."""
+        return self.overflow == "block"
+
+    def wants(self, envelope: Envelope) -> bool:
+        """Whether the type filter lets *envelope* through."""
+        return not self.types or envelope.type in self.types
+
+    def offer(self, envelope: Envelope) -> bool | None:
+        """Take *envelope* by the overflow policy; False = not taken, None = wait for credit."""
+        if not self.wants(envelope):
+            return False
+        if self._sample and self.offered % self._sample:
+            self.offered += 1
+            return self._drop(envelope, "sampled")
+        if self._latest is not None:
+            return self._supersede(envelope, self._latest)
+        if self.queued >= self.capacity:
+            if self.overflow == "block":
+                return None
+            self.offered += 1
+            if self.overflow == "drop-newest":
+                return self._drop(envelope, "overflow")
+            self._drop(self._evict(), "overflow")
+        else:
+            self.offered += 1
+        self._append(envelope)
+        return True
+
+    def shed(self, envelope: Envelope) -> bool:
+        """Refuse *envelope* because the whole bus is over its threshold."""
+        self.offered += 1
+        return self._drop(envelope, "backpressure")
+
+    def give_up(self, envelope: Envelope) -> None:
+        """Count *envelope* as lost: its publisher waited long enough."""
+        self.offered += 1
+        self._drop(envelope, "timeout")
+
+    async def wait_credit(self, envelope: Envelope, seconds: float) -> bool:
+        """Queue *envelope* when there is room, in the order of asking; False after *seconds*."""
+        granted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        entry = (granted, envelope)
+        self._credit.append(entry)
+        self._simplify()
+        try:
+            async with asyncio.timeout(seconds):
+                return await granted
+        except TimeoutError:
+            return False
+        finally:
+            if entry in self._credit:
+                self._credit.remove(entry)
+                self._simplify()
+
+    def close(self) -> None:
+        """End the subscription: what is queued counts as dropped, the iteration ends."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self._bus.forget(self)
+        while self.queued:
+            self._drop(self._take(), "closed")
+        while self._credit:
+            granted, _ = self._credit.popleft()
+            if not granted.done():
+                granted.set_result(False)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the consumer look at the backlog."""
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def stats(self) -> SubscriptionStats:
+        """The accounts now."""
+        return SubscriptionStats(
+            self.name, self.subscriber, self.patterns, self.qos, self.overflow, self.capacity,
+            self.group, self.offered, self.delivered, dict(self.dropped), self.expired,
+            self.queued, self.failed,
+        )  # fmt: skip
+
+    def waiting(self) -> Iterator[Envelope]:
+        """What waits, in no particular order."""
+        return itertools.chain(self.queue, *self._lanes.values(), (self._latest or {}).values())
+
+    # -- the backlog -------------------------------------------------------------------------
+
+    def _append(self, envelope: Envelope) -> None:
+        if envelope.priority == NORMAL_PRIORITY:
+            self.queue.append(envelope)
+        else:
+            if envelope.priority not in self._lanes:
+                lanes = {**self._lanes, envelope.priority: deque[Envelope]()}
+                self._lanes = dict(sorted(lanes.items(), reverse=True))
+            self._lanes[envelope.priority].append(envelope)
+            self._simplify()
+        self.wake()
+
+    def _supersede(self, envelope: Envelope, latest: dict[str, Envelope]) -> bool:
+        key = self._key(envelope)
+        self.offered += 1
+        if key in latest:
+            self._drop(latest[key], "superseded")
+        elif len(latest) >= self.capacity:
+            self._drop(latest.pop(next(iter(latest))), "overflow")
+        latest[key] = envelope
+        self.wake()
+        return True
+
+    def _drop(self, envelope: Envelope, reason: str) -> bool:
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+        self._bus.count_drop(envelope.topic, reason)
+        self._gap += 1
+        self.is_simple = False
+        return False
+
+    def _evict(self) -> Envelope:
+        """The oldest of the lowest priority."""
+        return self._lanes_by_priority()[-1].popleft() if self._lanes else self.queue.popleft()
+
+    def _take(self) -> Envelope:
+        """The oldest of the highest priority."""
+        if self._latest:
+            return self._latest.pop(next(iter(self._latest)))
+        if not self._lanes:
+            return self.queue.popleft()
+        envelope = self._lanes_by_priority()[0].popleft()
+        if not any(self._lanes.values()):
+            self._lanes = {}
+            self._simplify()
+        return envelope
+
+    def _lanes_by_priority(self) -> list[deque[Envelope]]:
+        above = [lane for priority, lane in self._lanes.items() if priority > NORMAL_PRIORITY]
+        below = [lane for priority, lane in self._lanes.items() if priority < NORMAL_PRIORITY]
+        return [lane for lane in (*above, self.queue, *below) if lane]
+
+    def _next(self) -> Envelope:
+        """Take one envelope from the backlog, and let a publisher in who waits for the room."""
+        envelope = self._take()
+        if self._credit:
+            self._grant()
+        if self._gap:
+            envelope = msgspec.structs.replace(envelope, dropped_before=self._gap)
+            self._gap = 0
+            self._simplify()
+        return envelope
+
+    def _has_expired(self, envelope: Envelope) -> bool:
+        if envelope.expires > self._bus.now():
+            return False
+        self.expired += 1
+        self._gap += envelope.dropped_before
+        self._bus.count_expired(envelope.topic)
+        return True
+
+    def _grant(self) -> None:
+        while self._credit and self.queued < self.capacity:
+            granted, envelope = self._credit.popleft()
+            if not granted.done():
+                self.offered += 1
+                self._append(envelope)
+                granted.set_result(True)
+        self._simplify()
+
+    def _simplify(self) -> None:
+        """Return to the fast path if nothing needs the slow one."""
+        self.is_simple = not (self._credit or self._lanes or self._gap or self._latest is not None)
+        is_plain = self.is_simple and not self.types and not self._sample
+        self.fast_limit = self.capacity if is_plain else 0
+
+    # -- the consumer ------------------------------------------------------------------------
+
+    async def serve(self, handler: Handler) -> None:
+        """Call *handler* with one envelope after the other until the subscription is closed.
+
+        A failure of the handler is reported by the bus and the next envelope is handled. After
+        each batch the other tasks get their turn.
+        """
+        self.has_handler = True
+        consumer.set(self)
+        queue = self.queue
+        while True:
+            if not queue and not self.queued:
+                if self.is_closed:
+                    return
+                self.waiter = self._new_waiter()
+                await self.waiter
+            self.is_busy = True
+            try:
+                for _ in range(BATCH):
+                    if queue and self.is_simple:
+                        envelope = queue.popleft()
+                    elif self.queued:
+                        envelope = self._next()
+                    else:
+                        break
+                    if envelope.expires and self._has_expired(envelope):
+                        continue
+                    self.delivered += 1
+                    current.set(envelope)
+                    try:
+                        await handler(envelope)
+                    except Exception as error:
+                        self.failed += 1
+                        self._bus.report(error, self, envelope)
+                else:
+                    await asyncio.sleep(0)
+            finally:
+                self.is_busy = False
+                current.set(None)
+
+    async def receive(self) -> Envelope | None:
+        """The next envelope, without becoming its handler; None after the end."""
+        while await self._wait_backlog():
+            envelope = self._next()
+            if not (envelope.expires and self._has_expired(envelope)):
+                self.delivered += 1
+                return envelope
+        return None
+
+    async def _wait_backlog(self) -> bool:
+        while not self.queued:
+            if self.is_closed:
+                return False
+            self.waiter = self._new_waiter()
+            await self.waiter
+        return True
+
+    def _new_waiter(self) -> asyncio.Future[None]:
+        if self.waiter is not None and not self.waiter.done():
+            raise RuntimeError(f"{self.name!r} already has a consumer")
+        return asyncio.get_running_loop().create_future()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Envelope:
+        envelope = await self.receive()
+        if envelope is None:
+            self._leave()
+            raise StopAsyncIteration
+        if self._outer is _NOT_ENTERED:
+            self._outer = current.get()
+        current.set(envelope)
+        consumer.set(self)
+        return envelope
+
+    def _leave(self) -> None:
+        """The iterating code handles again what it handled before it began to iterate."""
+        if self._outer is not _NOT_ENTERED:
+            current.set(self._outer)
+            consumer.set(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+        self._leave()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+        self._leave()
+
+
+def _subject_or_topic(envelope: Envelope) -> str:
+    return envelope.subject or envelope.topic

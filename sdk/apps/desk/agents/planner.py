@@ -1,0 +1,58 @@
+"""Wakes up for every dropped document and decides whether it needs a report, and where."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from loom import Agent, Context, Envelope, ToolError
+
+from desk_text import Stamp, digest_of, is_report, is_up_to_date, may_write, report_paths
+
+INBOX = "inbox"
+UNKNOWN = ""
+"""Stands for the content of a file that is there but cannot be read: it is somebody else's."""
+
+
+async def on_event(ctx: Context, topic: str, event: Envelope) -> None:
+    path = f"{INBOX}/{event.data['relative']}"
+    if is_report(path):
+        return  # the watch ignores them too; two locks, because the app must never feed itself
+    try:
+        content = (await ctx.tool("fs:read_file", {"path": path}))["content"]
+    except ToolError as error:
+        await ctx.emit("document.refused", {"path": path, "reason": str(error)})
+        return
+    await plan(ctx, path, Stamp(PurePosixPath(path).name, digest_of(content)))
+
+
+async def plan(ctx: Context, path: str, stamp: Stamp) -> None:
+    """Take the first place for the report that is free or holds this document's last one."""
+    for report in report_paths(path):
+        found = await find(ctx, report)
+        if is_up_to_date(found, stamp):
+            await ctx.emit("document.unchanged", {"path": path, "report": report})
+            return
+        if may_write(found, stamp):
+            planned = {"path": path, "report": report, "digest": stamp.digest}
+            await ctx.emit("document.planned", planned)
+            return
+    reason = "the names that its report could have are taken by files of somebody else"
+    await ctx.emit("document.refused", {"path": path, "reason": reason})
+
+
+async def find(ctx: Context, report: str) -> str | None:
+    """What is where the report would go; None when nothing is."""
+    try:
+        return str((await ctx.tool("fs:read_file", {"path": report}))["content"])
+    except ToolError:
+        place = PurePosixPath(report)
+        listing = await ctx.tool("fs:list_dir", {"path": str(place.parent)})
+        is_there = any(entry["name"] == place.name for entry in listing["entries"])
+        return UNKNOWN if is_there or listing["truncated"] else None
+
+
+agent = Agent(
+    "planner",
+    topics=["file.inbox.created", "file.inbox.modified", "file.inbox.moved"],
+    on_event=on_event,
+)

@@ -1,0 +1,31 @@
+"""Reads a text document and says what can be known about it without a model."""
+
+from __future__ import annotations
+
+from desk_text.document import SUFFIXES, Unreadable
+from desk_text.findings import Findings, analyse
+from desk_text.report import (
+    Stamp,
+    digest_of,
+    is_report,
+    is_up_to_date,
+    may_write,
+    read_stamp,
+    render,
+    report_paths,
+)
+
+__all__ = [
+    "SUFFIXES",
+    "Findings",
+    "Stamp",
+    "Unreadable",
+    "analyse",
+    "digest_of",
+    "is_report",
+    "is_up_to_date",
+    "may_write",
+    "read_stamp",
+    "render",
+    "report_paths",
+]
