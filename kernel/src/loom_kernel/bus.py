@@ -379,6 +379,14 @@ class Bus:
         self._subscriptions[subscription] = None
         return subscription
 
+    def listen(self, subscription: Subscription, pattern: str) -> None:
+        """Route *pattern* to *subscription* too."""
+        self._routes.add(pattern, subscription)
+
+    def unlisten(self, subscription: Subscription, pattern: str) -> None:
+        """Stop routing *pattern* to *subscription*."""
+        self._routes.remove(pattern, subscription)
+
     def forget(self, subscription: Subscription) -> None:
         """Stop routing to *subscription* (called by its `close`)."""
         self._subscriptions.pop(subscription, None)

@@ -99,6 +99,7 @@ class Subscription:
         self.is_busy = self.has_handler = False
         self._bus = bus
         self._outer = _NOT_ENTERED
+        self._idle: asyncio.Event | None = None
         self._lanes: dict[int, deque[Envelope]] = {}
         self._latest: dict[str, Envelope] | None = None
         self._key = key or _subject_or_topic
@@ -194,6 +195,18 @@ class Subscription:
             if not granted.done():
                 granted.set_result(False)
         self.wake()
+
+    def add(self, pattern: str) -> None:
+        """Receive what is published to *pattern* too."""
+        if pattern not in self.patterns:
+            self._bus.listen(self, pattern)
+            self.patterns += (pattern,)
+
+    def remove(self, pattern: str) -> None:
+        """Receive *pattern* no more; what waits is still delivered."""
+        if pattern in self.patterns:
+            self._bus.unlisten(self, pattern)
+            self.patterns = tuple(known for known in self.patterns if known != pattern)
 
     def wake(self) -> None:
         """Let the consumer look at the backlog."""
@@ -339,6 +352,14 @@ class Subscription:
             finally:
                 self.is_busy = False
                 current.set(None)
+                if self._idle is not None:
+                    self._idle.set()
+
+    async def wait_idle(self) -> None:
+        """Wait until the handler is done with what it has; at once if it is the one who asks."""
+        self._idle = asyncio.Event()
+        if self.is_busy and consumer.get() is not self:
+            await self._idle.wait()
 
     async def receive(self) -> Envelope | None:
         """The next envelope, without becoming its handler; None after the end."""

@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from loom_plugin_timers.schedule import (
     DAY,
     Cron,
@@ -60,7 +59,7 @@ def test_latest_is_the_tail_of_walking_forward(
     schedule: Schedule, start: Instant, span: int, limit: int
 ) -> None:
     end = start + span
-    walked = []
+    walked: list[Instant] = []
     moment = schedule.after(start)
     while moment is not None and moment <= end and len(walked) < 10_000:
         walked.append(moment)

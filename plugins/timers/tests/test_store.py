@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from loom_plugin_timers.ledger import Origin, Record
 from loom_plugin_timers.spec import TimerSpec
 from loom_plugin_timers.store import Store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,7 @@ class Memory:
     def __init__(self, file: Path, scope: str) -> None:
         self._file = file
         self._scope = scope
+        self._saving = threading.Lock()
 
     def load(self) -> Snapshot | None:
         """Return what was known, or None if nothing of this scope is. Blocks.
@@ -44,11 +46,15 @@ class Memory:
         files = {_key(name): entry for name, entry in known.items()}
         record = _Record(_VERSION, self._scope, files)
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._saving:
+            self._replace(msgspec.json.encode(record))
+
+    def _replace(self, content: bytes) -> None:
         draft = self._file.with_suffix(".tmp")
         draft.unlink(missing_ok=True)
         draft.touch(mode=0o600)
         with draft.open("wb") as file:
-            file.write(msgspec.json.encode(record))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._file)

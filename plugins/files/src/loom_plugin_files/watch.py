@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from anyio import to_thread
 from anyio.lowlevel import checkpoint
 from loom_kernel import BackpressureTimeout, Clock
 
@@ -69,6 +69,8 @@ class Watch:
         self._arrived = asyncio.Event()
         self._work = asyncio.Event()
         self._lock = asyncio.Lock()
+        self._attaching = threading.Lock()
+        self._is_closed = False
         self._queue: HintQueue
         self._missing = ""
         self._is_partial = False
@@ -97,11 +99,11 @@ class Watch:
                 loop.call_soon_threadsafe(self._arrived.set)
 
         self._queue = HintQueue(self._plan.capacity, wake)
-        known = await to_thread.run_sync(self._recall)
-        await self._attach(await to_thread.run_sync(_identify, self._plan.folder))
+        known = await asyncio.to_thread(self._recall)
+        await self._attach(await asyncio.to_thread(_identify, self._plan.folder))
         if known is None:
             # The first time, what is already there is not news.
-            known = await to_thread.run_sync(self._take_stock) if self._observer else Snapshot()
+            known = await asyncio.to_thread(self._take_stock) if self._observer else Snapshot()
         self._known = known
         await self._save()
 
@@ -117,7 +119,8 @@ class Watch:
 
     async def aclose(self) -> None:
         """Stop watching and keep what is known. Cancel `run` first."""
-        await self._detach()
+        self._is_closed = True
+        await asyncio.to_thread(self._release)
         if not self._is_saved:
             await self._save()
 
@@ -165,7 +168,7 @@ class Watch:
             if self._rescan is not None and self._rescan[1] <= now:
                 await self._look_everywhere(self._rescan[0])
             if touched := self._pending.take(now):
-                await self._tell(await to_thread.run_sync(self._find, touched))
+                await self._tell(await asyncio.to_thread(self._find, touched))
         except BackpressureTimeout as error:
             self._log.warning("changes wait for a slow subscriber: %s", error)
             self._ask_rescan("backpressure", after=self._plan.recheck)
@@ -173,7 +176,7 @@ class Watch:
     async def _look_everywhere(self, reason: str) -> None:
         self._rescan = None
         try:
-            changes = await to_thread.run_sync(self._find_all, self._pending.paths)
+            changes = await asyncio.to_thread(self._find_all, self._pending.paths)
         except OSError:  # the folder is gone; the patrol says so and notices when it is back
             self._ask_rescan(reason, after=self._plan.recheck)
             return
@@ -242,12 +245,12 @@ class Watch:
 
     async def _check_folder(self) -> None:
         """Notice what causes no hint: the folder left, came back, or the observer died."""
-        identity = await to_thread.run_sync(_identify, self._plan.folder)
+        identity = await asyncio.to_thread(_identify, self._plan.folder)
         is_same = identity == self._identity
         if self._observer is not None and is_same and self._observer.is_alive:
             return
         was_missing = bool(self._missing)
-        await self._detach()
+        await asyncio.to_thread(self._release)
         await self._attach(identity)
         if not self._missing:
             self._ask_rescan("restarted" if is_same and not was_missing else "returned")
@@ -264,22 +267,27 @@ class Watch:
             return
         self._is_partial = False
         try:
-            self._observer = await to_thread.run_sync(self._observe)
+            await asyncio.to_thread(self._observe)
             self._identity = identity
         except OSError as error:
             self._missing = error.strerror or type(error).__name__
 
-    def _observe(self) -> FolderObserver:
-        # The kernel does not follow a link when it watches, so the folder's own is resolved here.
-        self._root = self._plan.folder.resolve()
-        observer = FolderObserver(self._root, self._plan.selection, self._queue, self._log)
-        observer.start(recursive=self._plan.recursive)
-        return observer
+    def _observe(self) -> None:
+        # A cancelled wait does not end this thread: what it starts must be known to `_release`.
+        with self._attaching:
+            if self._is_closed:
+                return
+            # The kernel does not follow a link when it watches: the folder's own is resolved here.
+            self._root = self._plan.folder.resolve()
+            observer = FolderObserver(self._root, self._plan.selection, self._queue, self._log)
+            observer.start(recursive=self._plan.recursive)
+            self._observer = observer
 
-    async def _detach(self) -> None:
-        observer, self._observer = self._observer, None
-        if observer is not None:
-            await to_thread.run_sync(observer.stop)
+    def _release(self) -> None:
+        with self._attaching:
+            observer, self._observer = self._observer, None
+            if observer is not None:
+                observer.stop()
 
     # --- what is remembered
 
@@ -296,7 +304,7 @@ class Watch:
     async def _save(self) -> None:
         self._saved_at = self._clock.monotonic()
         try:
-            await to_thread.run_sync(self._plan.memory.save, dict(self._known))
+            await asyncio.to_thread(self._plan.memory.save, dict(self._known))
             self._is_saved = True
         except OSError as error:
             self._log.error("cannot keep what is known of %s: %s", self._plan.folder, error)

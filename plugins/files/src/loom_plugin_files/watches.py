@@ -34,18 +34,17 @@ class Watches:
         """Begin to watch. A folder so large that it takes long is finished in the background."""
         # What changed while Loom was down may not be told before everybody listens.
         self._host.on("$loom.ready", handler=self._go, name="ready")
-        started = [
-            self._host.spawn(watch.start(), f"start {name}")
-            for name, watch in self._watches.items()
-        ]
-        self._tasks = [
-            self._host.spawn(self._run(watch, start), f"watch {name}")
-            for (name, watch), start in zip(self._watches.items(), started, strict=True)
-        ]
-        if started:
-            _, slow = await asyncio.wait(started, timeout=_START)
-            for task in slow:
-                self._host.log.warning("%s goes on in the background", task.get_name())
+        started: list[asyncio.Event] = []
+        for name, watch in self._watches.items():
+            started.append(asyncio.Event())
+            run = self._run(watch, started[-1])
+            self._tasks.append(self._host.spawn(run, f"watch {name}"))
+        try:
+            async with asyncio.timeout(_START):
+                for event in started:
+                    await event.wait()
+        except TimeoutError:
+            self._host.log.warning("large folders are still being looked at in the background")
 
     async def aclose(self) -> None:
         for task in self._tasks:
@@ -62,14 +61,16 @@ class Watches:
     async def _go(self, ready: Envelope) -> None:
         self._is_ready.set()
 
-    async def _run(self, watch: Watch, started: asyncio.Task[None]) -> None:
+    async def _run(self, watch: Watch, started: asyncio.Event) -> None:
         try:
-            await started
+            await watch.start()
+            started.set()
             await self._is_ready.wait()
             await watch.run()
         except* BusClosed:
             self._host.log.debug("the runtime stops; untold changes are told at the next start")
         finally:
+            started.set()
             await watch.aclose()
 
     def _make(self, name: str, watch: WatchSettings, settings: Settings) -> Watch:

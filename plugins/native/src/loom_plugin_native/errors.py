@@ -21,7 +21,7 @@ import errno
 import os
 from typing import ClassVar
 
-from loom_kernel.errors import LoomError
+from loom_kernel import LoomError
 
 _SHOWN = 80
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
 import anyio
-import anyio.to_thread
 
 from loom_plugin_native.beneath import MAX_ENTRIES, Workspace
 from loom_plugin_native.contents import MAX_BYTES
@@ -146,7 +146,9 @@ class FileTools:
     async def _run(
         self, operation: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> Result:
-        return await anyio.to_thread.run_sync(operation, *arguments, limiter=self._limiter)
+        # Not anyio's threads: a loop with virtual time knows only asyncio's, and waits for those.
+        async with self._limiter:
+            return await asyncio.to_thread(operation, *arguments)
 
 
 FILE_TOOLS = (READ_FILE, WRITE_FILE, LIST_DIR, DELETE)

@@ -39,13 +39,14 @@ class Requests:
         """Start the timer described by the request, or say what is wrong with it."""
         wanted = _table(envelope.data)
         name = check_name(str(wanted.get("name") or f"t-{envelope.id}"))
+        now = self._timekeeper.now()
+        spec = self._spec(wanted, now)
         known = self._timekeeper.get(name)
         if known is not None and (known.is_fixed or not wanted.get("replace")):
             raise Refused(_taken(name, known))
         if known is None and sum(not timer.is_fixed for timer in self._timekeeper) >= self._limit:
             raise Refused(f"there are {self._limit} timers already; cancel one, or raise `limit`")
-        now = self._timekeeper.now()
-        timer = self._timekeeper.add(name, self._spec(wanted, now), _origin(envelope), now)
+        timer = self._timekeeper.add(name, spec, _origin(envelope), now)
         return {"timer": describe(timer)}
 
     def cancel(self, envelope: Envelope) -> Answer:

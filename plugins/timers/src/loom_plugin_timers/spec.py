@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from cronsim import CronSim, CronSimError
+from loom_kernel import InvalidTopic, check_topic
 
 from loom_plugin_timers.duration import milliseconds
 from loom_plugin_timers.schedule import Cron, Every, Instant, Once, Schedule, to_instant
@@ -44,6 +45,8 @@ class TimerSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if len(given) != 1:
             raise ValueError(f"give exactly one of cron, every and at, not {given or 'none'}")
         _check_data(self.data)
+        if self.topic:
+            _check_topic(self.topic)
         _ = self.jitter_ms, self.tolerance_ms
         self.schedule(ZoneInfo("UTC"), anchor=0)
 
@@ -150,6 +153,15 @@ def _place(naive: datetime, zone: ZoneInfo) -> datetime:
     if local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != naive:
         raise ValueError(f"at = '{naive.isoformat()}' does not exist in {zone}: clocks skip it")
     return local
+
+
+def _check_topic(topic: str) -> None:
+    try:
+        check_topic(topic)
+    except InvalidTopic as error:
+        raise ValueError(str(error)) from error
+    if topic.startswith("$"):
+        raise ValueError(f"topic {topic!r} belongs to the runtime")
 
 
 def _check_data(data: dict[str, Any]) -> None:

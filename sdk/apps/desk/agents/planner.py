@@ -27,7 +27,12 @@ async def on_event(ctx: Context, topic: str, event: Envelope) -> None:
 
 async def plan(ctx: Context, path: str, stamp: Stamp) -> None:
     """Take the first place for the report that is free or holds this document's last one."""
+    # Of two documents that come at once the second must not take the first one's place, although
+    # nothing has been written there yet.
+    promised: dict[str, str] = ctx.state.setdefault("promised", {})
     for report in report_paths(path):
+        if promised.setdefault(report, path) != path:
+            continue
         found = await find(ctx, report)
         if is_up_to_date(found, stamp):
             await ctx.emit("document.unchanged", {"path": path, "report": report})
@@ -36,6 +41,7 @@ async def plan(ctx: Context, path: str, stamp: Stamp) -> None:
             planned = {"path": path, "report": report, "digest": stamp.digest}
             await ctx.emit("document.planned", planned)
             return
+        del promised[report]
     reason = "the names that its report could have are taken by files of somebody else"
     await ctx.emit("document.refused", {"path": path, "reason": reason})
 

@@ -1,5 +1,53 @@
-"""What an app author imports: agents, context, capabilities and contracts."""
+"""Loom's SDK: what an app author imports. Names are loaded when they are first used.
+
+from loom import Agent, Context, Envelope, capability
+"""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from loom.agent import Agent
+    from loom.capabilities import Capability, capability
+    from loom.context import Context, Thread, call_tool
+    from loom.contracts import ToolError
+    from loom.eventbus import EventBus
+    from loom.provider import ToolProvider
+    from loom_kernel import Envelope
+
+_HOME = {
+    "Agent": "loom.agent",
+    "Capability": "loom.capabilities",
+    "Context": "loom.context",
+    "Envelope": "loom_kernel",
+    "EventBus": "loom.eventbus",
+    "Thread": "loom.context",
+    "ToolError": "loom.contracts",
+    "ToolProvider": "loom.provider",
+    "call_tool": "loom.context",
+    "capability": "loom.capabilities",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return value
+
+
+__all__ = [
+    "Agent",
+    "Capability",
+    "Context",
+    "Envelope",
+    "EventBus",
+    "Thread",
+    "ToolError",
+    "ToolProvider",
+    "call_tool",
+    "capability",
+]

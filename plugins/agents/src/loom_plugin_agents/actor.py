@@ -1,0 +1,166 @@
+"""One agent: a mailbox, a name of its own on the bus, and a rule for events that overlap."""
+
+from __future__ import annotations
+
+import asyncio
+
+from loom.contracts import AgentDefinition, AgentRecord, AgentState
+from loom_kernel import Envelope, Host, LoomError, Subscription
+
+
+class Actor:
+    """Runs one agent. Its handler never runs beside itself unless it asked for that.
+
+    queue         events wait for their turn
+    reject        an event that comes while one is handled is refused
+    replace       it cancels the one that is handled
+    parallel:<n>  up to n are handled at once, the others wait
+    """
+
+    def __init__(self, parent: Host, definition: AgentDefinition) -> None:
+        self.definition = definition
+        self.state: AgentState = "created"
+        self._parent = parent
+        self._created = parent.clock.time()
+        self._last_active = 0.0
+        self._host: Host | None = None
+        self._mailbox: Subscription | None = None
+        self._topics = (f"agent.{definition.id}.replies", *definition.topics)
+        self._running: set[asyncio.Task[None]] = set()
+        self._is_free = asyncio.Event()
+        self._handled = self._failed = self._rejected = 0
+        self._width = _width(definition)
+
+    async def start(self) -> None:
+        """Begin to receive. Runs `on_start` first; if that raises, the agent stays stopped."""
+        if self.state == "running":
+            return
+        host = self._host = self._parent.scope(self.definition.id)
+        try:
+            if self.definition.on_start is not None:
+                await self.definition.on_start(host)
+        except BaseException:
+            await host.aclose()
+            raise
+        self._mailbox = host.on(
+            *dict.fromkeys(self._topics),
+            handler=self._handle if self.definition.concurrency == "queue" else self._spread,
+            capacity=self.definition.mailbox,
+            name=f"agent:{self.definition.id}",
+        )
+        self.state = "running"
+        await self._tell("started")
+
+    async def stop(self) -> None:
+        """Finish the event being handled, receive no more, run `on_stop`."""
+        if self.state != "running" or self._host is None or self._mailbox is None:
+            return
+        self.state = "stopped"
+        mailbox, self._mailbox = self._mailbox, None
+        mailbox.close()
+        await mailbox.wait_idle()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        try:
+            if self.definition.on_stop is not None:
+                await self.definition.on_stop(self._host)
+        finally:
+            await self._host.aclose()
+            await self._tell("stopped")
+
+    def subscribe(self, pattern: str) -> None:
+        """Receive *pattern* too, now and after a restart."""
+        if self._mailbox is not None:
+            self._mailbox.add(pattern)
+        self._topics = (*dict.fromkeys((*self._topics, pattern)),)
+
+    def unsubscribe(self, pattern: str) -> None:
+        """Receive *pattern* no more.
+
+        Raises:
+            LoomError: it is the agent's own replies topic.
+        """
+        if pattern == self._topics[0]:
+            raise LoomError(f"{pattern!r} belongs to agent {self.definition.id!r} for good")
+        if self._mailbox is not None:
+            self._mailbox.remove(pattern)
+        self._topics = tuple(known for known in self._topics if known != pattern)
+
+    def record(self) -> AgentRecord:
+        """What the directory says of it now."""
+        stats = self._mailbox.stats() if self._mailbox else None
+        lost = sum(stats.dropped.values()) if stats else 0
+        return AgentRecord(
+            id=self.definition.id,
+            state=self.state,
+            topics=self._topics,
+            capabilities=self.definition.capabilities,
+            concurrency=self.definition.concurrency,
+            mailbox=self.definition.mailbox,
+            waiting=stats.queued if stats else 0,
+            handled=self._handled,
+            failed=self._failed,
+            rejected=self._rejected + lost,
+            created=self._created,
+            last_active=self._last_active,
+            metadata=self.definition.metadata,
+        )
+
+    # -- events ------------------------------------------------------------------------------
+
+    async def _handle(self, envelope: Envelope) -> None:
+        assert self._host is not None  # the mailbox exists only while the host does
+        self._last_active = self._parent.clock.time()
+        self._handled += 1
+        try:
+            await self.definition.on_event(self._host, envelope)
+        except Exception as error:
+            self._failed += 1
+            failure = {"event": envelope.id, "topic": envelope.topic, "error": repr(error)}
+            await self._parent.publish(f"agent.{self.definition.id}.failed", failure)
+            raise
+
+    async def _spread(self, envelope: Envelope) -> None:
+        """Handle *envelope* beside others, as the policy allows."""
+        assert self._host is not None
+        policy = self.definition.concurrency
+        if len(self._running) >= self._width:
+            if policy == "reject":
+                await self._refuse(envelope)
+                return
+            if policy == "replace":
+                for task in self._running:
+                    task.cancel()
+                self._rejected += len(self._running)
+            while len(self._running) >= self._width:
+                self._is_free.clear()
+                await self._is_free.wait()
+        task = self._host.spawn(self._handle(envelope), f"event/{envelope.id}")
+        self._running.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._is_free.set()
+
+    async def _refuse(self, envelope: Envelope) -> None:
+        self._rejected += 1
+        await self._parent.publish(
+            f"agent.{self.definition.id}.rejected",
+            {"event": envelope.id, "topic": envelope.topic, "reason": "busy"},
+        )
+
+    async def _tell(self, what: str) -> None:
+        await self._parent.publish(f"agent.{self.definition.id}.{what}", {"id": self.definition.id})
+
+
+def _width(definition: AgentDefinition) -> int:
+    """How many events may be handled at once."""
+    kind, _, count = definition.concurrency.partition(":")
+    if definition.concurrency in ("queue", "reject", "replace"):
+        return 1
+    if kind == "parallel" and count.isdecimal() and int(count) > 0:
+        return int(count)
+    raise LoomError(
+        f"agent {definition.id!r}: concurrency is {definition.concurrency!r}, "
+        "must be queue, reject, replace or parallel:<n>"
+    )

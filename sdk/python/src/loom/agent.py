@@ -1,0 +1,145 @@
+"""`Agent`: an actor with an id, topics, a handler and capabilities."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from loom.capabilities import Capability
+from loom.context import Context
+from loom.contracts import AgentDefinition, Agents, ToolCall
+from loom.provider import ToolProvider
+from loom_kernel import Envelope, Host, LoomError
+
+OnEvent = Callable[[Context, str, Envelope], Awaitable[object]]
+
+
+class Agent:
+    """An agent. Give it *on_event*, or subclass it and override the method.
+
+    In an app folder (`agents/*.py`) an instance at module level is all that is needed: the
+    runtime starts it. In a script, `await agent.start()` runs it in a runtime of the process,
+    which all agents of one event loop share.
+
+    *concurrency* is `queue` (one event at a time), `reject`, `replace` or `parallel:<n>`.
+    """
+
+    def __init__(
+        self,
+        agent_id: str,
+        topics: Iterable[str] = (),
+        *,
+        on_event: OnEvent | None = None,
+        capabilities: Iterable[Capability] = (),
+        concurrency: str = "queue",
+        mailbox: int = 1000,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.agent_id = agent_id
+        self.topics = tuple(topics)
+        self.capabilities = tuple(capabilities)
+        self._on_event = on_event
+        self._concurrency = concurrency
+        self._mailbox = mailbox
+        self._metadata = dict(metadata or {})
+        self._context: Context | None = None
+        self._host: Host | None = None
+
+    @property
+    def ctx(self) -> Context:
+        """The agent's context.
+
+        Raises:
+            LoomError: it has not been started.
+        """
+        if self._context is None:
+            raise LoomError(f"agent {self.agent_id!r} has not been started: await agent.start()")
+        return self._context
+
+    @property
+    def _ctx(self) -> Context:
+        return self.ctx
+
+    async def on_event(self, ctx: Context, topic: str, event: Envelope) -> None:
+        """Handle one event; by default what `on_event=` was given."""
+        if self._on_event is not None:
+            await self._on_event(ctx, topic, event)
+
+    async def on_start(self, ctx: Context) -> None:
+        """Called once before the first event."""
+
+    async def on_stop(self, ctx: Context) -> None:
+        """Called once after the last event."""
+
+    async def start(self) -> None:
+        """Run in this process's runtime; returns when the agent receives events.
+
+        Raises:
+            LoomError: an agent of this id is running.
+        """
+        from loom import embedded
+
+        host = await embedded.enter()
+        try:
+            await host.require(Agents).create(self.definition())
+        except BaseException:
+            await embedded.leave()
+            raise
+        self._host = host
+
+    async def stop(self) -> None:
+        """Finish the event being handled and leave; nothing happens if it does not run."""
+        from loom import embedded
+
+        host, self._host = self._host, None
+        if host is not None:
+            try:
+                await host.require(Agents).delete(self.agent_id)
+            finally:
+                await embedded.leave()
+
+    def definition(self, config: Mapping[str, Any] | None = None) -> AgentDefinition:
+        """What a runtime needs to run it; *config* is its table in `loom.toml`."""
+        own = dict(config or {})
+
+        async def begin(host: Host) -> None:
+            self._context = Context(host, self.agent_id, own)
+            await self._offer(host, self._context)
+            await self.on_start(self._context)
+
+        async def handle(host: Host, envelope: Envelope) -> None:
+            await self.on_event(self.ctx, envelope.topic, envelope)
+
+        async def end(host: Host) -> None:
+            await self.on_stop(self.ctx)
+
+        return AgentDefinition(
+            id=self.agent_id,
+            on_event=handle,
+            topics=(*self.topics, *own.get("topics", ())),
+            capabilities=tuple(capability.name for capability in self.capabilities),
+            mailbox=own.get("mailbox", self._mailbox),
+            concurrency=own.get("concurrency", self._concurrency),
+            on_start=begin,
+            on_stop=end,
+            metadata={"doc": inspect.getdoc(self._on_event or type(self)) or "", **self._metadata},
+        )
+
+    async def _offer(self, host: Host, context: Context) -> None:
+        """Announce the capabilities as tools of this agent."""
+        if not self.capabilities:
+            return
+        provider = ToolProvider(host)
+        for offered in self.capabilities:
+            provider.add(offered.descriptor(), _invoker(offered, context))
+        await provider.start()
+
+
+def _invoker(capability: Capability, context: Context) -> Callable[[ToolCall], Awaitable[Any]]:
+    async def invoke(call: ToolCall) -> Any:
+        return await capability.invoke(call.arguments, context)
+
+    return invoke
+
+

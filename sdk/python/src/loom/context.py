@@ -1,0 +1,165 @@
+"""What an agent's handler works with: emit, request, reply, tools, threads, state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+import msgspec
+
+from loom.contracts import ToolCall, ToolError, ToolResult, read
+from loom_kernel import Envelope, EnvelopeFields, Host, NoResponders, RequestTimeout
+
+#: How much longer than the tool the caller waits, so that the broker's own answer arrives.
+GRACE = 1.0
+
+
+class Thread(msgspec.Struct, frozen=True):
+    """A conversation: what belongs together, and where its members meet."""
+
+    id: str
+    correlation_id: str = ""
+    reply_to: str = ""
+
+    @property
+    def broadcast_topic(self) -> str:
+        """Where a member speaks to all who joined."""
+        return f"thread.{self.id}.broadcast"
+
+    @property
+    def reply_topic(self) -> str:
+        """Where replies go that no one asked for privately."""
+        return f"thread.{self.id}.reply"
+
+
+class Context:
+    """An agent's side of the runtime. What it emits while handling an event is caused by it."""
+
+    def __init__(self, host: Host, agent_id: str, config: Mapping[str, Any] | None = None) -> None:
+        self.agent_id = agent_id
+        self.config: Mapping[str, Any] = config or {}
+        """The agent's table in `loom.toml`."""
+        self.state: dict[str, Any] = {}
+        """Kept between events, for as long as the agent exists."""
+        self._host = host
+        self.log = host.log
+        self.clock = host.clock
+
+    async def emit(
+        self,
+        topic: str,
+        data: Any = None,
+        *,
+        type: str = "",
+        payload: Any = None,
+        **fields: Unpack[EnvelopeFields],
+    ) -> int:
+        """Publish an event; how many subscriptions took it. *payload* is another name of *data*."""
+        return await self._host.publish(topic, data if payload is None else payload, type, **fields)
+
+    async def request(
+        self,
+        target: Thread | str,
+        topic: Any = None,
+        payload: Any = None,
+        *,
+        type: str = "",
+        timeout_ms: float = 5000,
+        **fields: Unpack[EnvelopeFields],
+    ) -> Envelope:
+        """Ask and wait for the first reply, also inside a handler.
+
+        `request("topic", data)`, or `request(thread, "topic", payload=…)` to ask in a thread.
+
+        Raises:
+            RequestTimeout: nobody answered within *timeout_ms*.
+            NoResponders: nobody listens to the topic.
+        """
+        if isinstance(target, Thread):
+            fields.setdefault("thread_id", target.id)
+            asked, data = str(topic), payload
+        else:
+            asked, data = target, payload if topic is None else topic
+        return await self._host.request(
+            asked, data, type, timeout=timeout_ms / 1000, **fields
+        )
+
+    async def reply(
+        self,
+        to: Envelope | Thread,
+        data: Any = None,
+        *,
+        type: str = "reply",
+        payload: Any = None,
+        **fields: Unpack[EnvelopeFields],
+    ) -> int:
+        """Answer an event (or its thread) where it wants the answer; 0 = nobody waits any more."""
+        answer = data if payload is None else payload
+        if isinstance(to, Envelope):
+            return await self._host.reply(to, answer, type, **fields)
+        fields.setdefault("thread_id", to.id)
+        fields.setdefault("correlation_id", to.correlation_id or to.id)
+        return await self._host.publish(to.reply_to or to.reply_topic, answer, type, **fields)
+
+    def thread(self, event: Envelope | str) -> Thread:
+        """The thread of *event*, or the one of that id."""
+        if isinstance(event, str):
+            return Thread(event)
+        return Thread(event.thread_id, event.correlation_id, event.reply_to)
+
+    async def join_thread(self, thread: Thread | str) -> Thread:
+        """Receive what is broadcast in *thread* from now on."""
+        from loom.contracts import Agents
+
+        joined = thread if isinstance(thread, Thread) else Thread(thread)
+        self._host.require(Agents).subscribe(self.agent_id, joined.broadcast_topic)
+        return joined
+
+    async def leave_thread(self, thread: Thread | str) -> None:
+        """Undo `join_thread`."""
+        from loom.contracts import Agents
+
+        left = thread if isinstance(thread, Thread) else Thread(thread)
+        self._host.require(Agents).unsubscribe(self.agent_id, left.broadcast_topic)
+
+    async def tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        version: str = "",
+        timeout_ms: float = 0,
+        call_id: str = "",
+    ) -> Any:
+        """Call tool *name* and return its output.
+
+        *call_id* makes a repeated call run once. *timeout_ms* 0 leaves the time to the tool.
+
+        Raises:
+            ToolError: with one of the error codes.
+        """
+        call = ToolCall(name, arguments or {}, call_id, version, timeout_ms / 1000)
+        result = await call_tool(self._host, call)
+        if not result.is_ok:
+            failure = result.error
+            raise ToolError(
+                name,
+                result.code,
+                failure.message if failure else result.code,
+                failure.details if failure else None,
+            )
+        return result.output
+
+
+async def call_tool(host: Host, call: ToolCall) -> ToolResult:
+    """Ask the broker to run *call*; always a result, also when there is no broker."""
+    wait = (call.timeout or 3600.0) + GRACE
+    try:
+        return read(await host.request("tool.call", call, timeout=wait), ToolResult)
+    except NoResponders:
+        code, text = "PROVIDER_UNAVAILABLE", "no tool broker runs; enable the plugin `tools`"
+    except RequestTimeout as error:
+        code, text = "ACTION_TIMEOUT", str(error)
+    return msgspec.convert(
+        {"id": call.id, "code": code, "error": {"message": text}}, ToolResult
+    )

@@ -1,0 +1,90 @@
+"""Offering tools: announce descriptors, answer calls, stop when told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from loom.contracts import ToolCall, ToolDescriptor, ToolError, ToolFailure, ToolResult, read
+from loom_kernel import Envelope, Host
+
+ToolHandler = Callable[[ToolCall], Awaitable[Any]]
+
+
+class ToolProvider:
+    """Announces tools under the name of *host* and runs them when the broker calls.
+
+    At most *limit* calls run at once; more are refused with PROVIDER_UNAVAILABLE.
+    """
+
+    def __init__(self, host: Host, *, limit: int = 64) -> None:
+        self._host = host
+        self._limit = limit
+        self._address = f"tool.provider.{host.name}.call"
+        self._tools: dict[tuple[str, str], tuple[ToolDescriptor, ToolHandler]] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    def add(self, descriptor: ToolDescriptor, handler: ToolHandler) -> None:
+        """Offer *descriptor*; *handler* returns the output or raises (`ToolError` for a code)."""
+        placed = msgspec.structs.replace(
+            descriptor, address=self._address, owner=self._host.name
+        )
+        self._tools[placed.name, placed.version] = (placed, handler)
+
+    async def start(self) -> None:
+        """Answer from now on, and announce."""
+        self._host.on(self._address, handler=self._call, name=f"{self._host.name}:calls")
+        self._host.on(
+            f"{self._address}.cancel", handler=self._cancel, name=f"{self._host.name}:cancels"
+        )
+        self._host.on(
+            "tool.provider.wanted", handler=self._announce, name=f"{self._host.name}:announces"
+        )
+        await self._announce(None)
+
+    async def withdraw(self) -> None:
+        """Tell that the tools are gone; calls that run are cancelled with the host."""
+        names = sorted({name for name, _ in self._tools})
+        await self._host.publish("tool.provider.withdrawn", {"tools": names})
+
+    async def _announce(self, envelope: Envelope | None) -> None:
+        tools = [descriptor for descriptor, _ in self._tools.values()]
+        await self._host.publish("tool.provider.announced", {"tools": tools})
+
+    async def _call(self, envelope: Envelope) -> None:
+        call = read(envelope, ToolCall)
+        if len(self._running) >= self._limit:
+            busy = ToolFailure(f"{self._limit} calls are running already; try again")
+            await self._host.reply(envelope, ToolResult(call.id, "PROVIDER_UNAVAILABLE", error=busy))
+            return
+        task = self._host.spawn(self._run(envelope, call), f"call/{call.name}")
+        self._running[call.id] = task
+        task.add_done_callback(lambda _: self._running.pop(call.id, None))
+
+    async def _run(self, envelope: Envelope, call: ToolCall) -> None:
+        await self._host.reply(envelope, await self._outcome(call))
+
+    async def _outcome(self, call: ToolCall) -> ToolResult:
+        found = self._tools.get((call.name, call.version))
+        if found is None:
+            missing = ToolFailure(f"{self._host.name!r} has no {call.name} {call.version}")
+            return ToolResult(call.id, "CAPABILITY_ERROR", error=missing)
+        try:
+            return ToolResult(call.id, output=await found[1](call))
+        except ToolError as error:
+            return ToolResult(
+                call.id, error.code, error=ToolFailure(error.message, error.details)
+            )
+        except Exception as error:
+            self._host.log.exception("tool %s failed", call.name)
+            return ToolResult(
+                call.id, "ACTION_ERROR", error=ToolFailure(f"{type(error).__name__}: {error}")
+            )
+
+    async def _cancel(self, envelope: Envelope) -> None:
+        task = self._running.get(envelope.subject)
+        if task is not None:
+            task.cancel()
