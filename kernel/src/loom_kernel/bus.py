@@ -527,10 +527,13 @@ class Bus:
     def publish_error(self, code: str, source: str, error: BaseException, **details: str) -> None:
         """One event on `$loom.error`: what failed, to whom, and the details that place it."""
         message = {"code": code, "source": source, "error": type(error).__name__}
-        with detached():
-            self.publish_nowait(
-                RUNTIME, "$loom.error", {**message, "message": str(error), **details}
-            )
+        try:
+            with detached():
+                self.publish_nowait(
+                    RUNTIME, "$loom.error", {**message, "message": str(error), **details}
+                )
+        except (BusClosed, BackpressureTimeout) as late:
+            log.warning("an error of %s was only logged: %s", source, late)
 
     # -- the end -----------------------------------------------------------------------------
 

@@ -224,8 +224,11 @@ def plugins(name: str | None, as_json: bool) -> None:
 
 def main() -> None:
     """The console script: one line for each error that is the user's to mend."""
+    import gc
+
     from loom_kernel.errors import AlreadyRunning, ConfigError, LoomError
 
+    gc.disable()  # until the runtime is ready: what start-up makes stays
     try:
         loom()
     except ConfigError as error:

@@ -15,7 +15,6 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,6 @@ from loom_kernel.paths import Paths
 FILE = "loom.toml"
 ENVIRONMENT = "LOOM_"
 _RESERVED = {"LOOM_STATE_DIR", "LOOM_READY_FD", "LOOM_TEST_REQUIRE"}
-_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 class BusSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -187,7 +185,7 @@ def load_config(
 
 def known_tables() -> dict[str, Any]:
     """The tables whose owners may not be installed: key → setting, tables nested."""
-    raw = tomllib.loads(files("loom_kernel").joinpath("tables.toml").read_text("utf-8"))
+    raw = tomllib.loads(Path(__file__).with_name("tables.toml").read_text("utf-8"))
     return {name: _schema(keys) for name, keys in raw.items()}
 
 
@@ -257,7 +255,8 @@ def _merge(low: dict[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 
 def _expand(value: Any, variables: Mapping[str, str]) -> Any:
     if isinstance(value, str):
-        return _REFERENCE.sub(lambda m: variables.get(m[1] or m[2], m[0]), value)
+        known = lambda m: variables.get(m[1] or m[2], m[0])  # noqa: E731  # used once, below
+        return re.sub(r"\$(?:\{(\w+)\}|(\w+))", known, value) if "$" in value else value
     if isinstance(value, dict):
         return {key: _expand(below, variables) for key, below in value.items()}
     if isinstance(value, list):

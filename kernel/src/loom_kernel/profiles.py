@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ def known_profiles(paths: Paths, config: Mapping[str, Any]) -> dict[str, Profile
         ConfigError: one has an unknown key or a value of the wrong type.
     """
     raw: dict[str, Any] = tomllib.loads(
-        files("loom_kernel").joinpath("profiles.toml").read_text("utf-8")
+        Path(__file__).with_name("profiles.toml").read_text("utf-8")
     )
     for file in sorted((paths.config / "profiles").glob("*.toml")):
         raw[file.stem] = _read(file)

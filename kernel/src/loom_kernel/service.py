@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -76,6 +77,8 @@ async def serve(runtime: Runtime, on_ready: Callable[[Runtime], bool | None]) ->
         loop.add_signal_handler(number, interrupt)
     try:
         await runtime.start()
+        gc.freeze()
+        gc.enable()
         if on_ready(runtime) is not False:
             await runtime.stop_requested.wait()
     finally:

@@ -27,7 +27,7 @@ def tools(folder: Path) -> Iterator[FileTools]:
 async def call(tools: FileTools, name: str, **arguments: Any) -> dict[str, Any]:
     Draft202012Validator(TOOLS[name].parameters).validate(arguments)
     result = await tools.handler(name)(arguments)
-    Draft202012Validator(TOOLS[name].result).validate(result)
+    Draft202012Validator(TOOLS[name].result or {}).validate(result)
     return result
 
 
@@ -65,11 +65,11 @@ async def test_a_refusal_has_a_code(tools: FileTools) -> None:
 
 
 def test_the_risk_of_each_tool_is_declared() -> None:
-    assert {name for name, tool in TOOLS.items() if tool.read_only} == {
+    assert {name for name, tool in TOOLS.items() if tool.hints.read_only} == {
         "fs:read_file",
         "fs:list_dir",
     }
-    assert {name for name, tool in TOOLS.items() if tool.destructive} == {
+    assert {name for name, tool in TOOLS.items() if tool.hints.destructive} == {
         "fs:write_file",
         "fs:delete",
     }

@@ -132,7 +132,7 @@ LINKS = {
     "to-device": "/dev/zero",
 }
 # The link itself comes last: deleting it would leave nothing to go through.
-LINK_ENDS = [f"/{CANARY}", f"//{CANARY}", f"/../{CANARY}", "/new.txt", "/a/new.txt", "/.", "/", ""]
+LINK_ENDS = [f"{end}{CANARY}" for end in ("/", "//", "/../", "/new-", "/a-")] + ["/.", "/", ""]
 NAMES = [
     *(
         "pipe",

@@ -160,12 +160,12 @@ def test_refuses_a_link_out_of_the_workspace(
 ) -> None:
     outside = folder.parent / "outside"
     outside.mkdir()
-    (outside / "x").write_text("secret")
+    (outside / "loom-test-x").write_text("secret")
     (folder / "link").symlink_to(target.format(outside=outside))
     with pytest.raises(WorkspaceError) as refusal:
-        operation(workspace, "link/x")
+        operation(workspace, "link/loom-test-x")
     assert str(folder.parent) not in str(refusal.value)
-    assert (outside / "x").read_text() == "secret"
+    assert (outside / "loom-test-x").read_text() == "secret"
 
 
 def test_only_openat2_follows_a_link_that_stays_inside(workspace: Workspace, folder: Path) -> None:

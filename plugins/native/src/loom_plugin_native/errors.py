@@ -21,6 +21,7 @@ import errno
 import os
 from typing import ClassVar
 
+from loom.contracts import ErrorCode
 from loom_kernel import LoomError
 
 _SHOWN = 80
@@ -33,7 +34,7 @@ def _shown(path: str) -> str:
 class WorkspaceError(LoomError):
     """A file operation did not happen: no file was changed."""
 
-    code: ClassVar[str] = "ACTION_ERROR"
+    code: ClassVar[ErrorCode] = "ACTION_ERROR"
 
     def __init__(self, path: str, problem: str) -> None:
         self.path = path
@@ -44,7 +45,7 @@ class WorkspaceError(LoomError):
 class InvalidPath(WorkspaceError):
     """The path cannot name anything in a workspace."""
 
-    code: ClassVar[str] = "INVALID_PARAMS"
+    code: ClassVar[ErrorCode] = "INVALID_PARAMS"
 
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(path, problem)
@@ -57,7 +58,7 @@ class InvalidPath(WorkspaceError):
 class PathEscapes(InvalidPath):
     """The path leads, or would lead through a link, out of the workspace."""
 
-    code: ClassVar[str] = "PERMISSION_DENIED"
+    code: ClassVar[ErrorCode] = "PERMISSION_DENIED"
 
 
 class PathNotFound(WorkspaceError):
@@ -81,7 +82,7 @@ class DirectoryNotEmpty(WorkspaceError):
 class FileTooLarge(WorkspaceError):
     """The content is over the limit (bytes)."""
 
-    code: ClassVar[str] = "INVALID_PARAMS"
+    code: ClassVar[ErrorCode] = "INVALID_PARAMS"
 
     def __init__(self, path: str, limit: int) -> None:
         self.limit = limit
@@ -98,7 +99,7 @@ class NotText(WorkspaceError):
 class OperationDenied(WorkspaceError):
     """The operating system refused."""
 
-    code: ClassVar[str] = "PERMISSION_DENIED"
+    code: ClassVar[ErrorCode] = "PERMISSION_DENIED"
 
 
 class WorkspaceBusy(WorkspaceError):
@@ -113,7 +114,7 @@ class WorkspaceBusy(WorkspaceError):
 class WorkspaceGone(WorkspaceError):
     """The folder that was opened as the workspace has been removed, or the workspace is closed."""
 
-    code: ClassVar[str] = "PROVIDER_UNAVAILABLE"
+    code: ClassVar[ErrorCode] = "PROVIDER_UNAVAILABLE"
 
     def __init__(self, path: str) -> None:
         super().__init__(

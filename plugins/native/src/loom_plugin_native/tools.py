@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 import anyio
+from loom import ToolError, ToolProvider
+from loom.contracts import ToolCall, ToolDescriptor, ToolHints
 
 from loom_plugin_native.beneath import MAX_ENTRIES, Workspace
 from loom_plugin_native.contents import MAX_BYTES
+from loom_plugin_native.errors import WorkspaceError
 
 Schema = Mapping[str, Any]
 Arguments = TypeVarTuple("Arguments")
@@ -24,19 +27,6 @@ _PATH: Schema = {
     "maxLength": 4096,
     "description": "Names separated by '/', below the workspace, such as notes/today.md",
 }
-
-
-class ToolDescription(NamedTuple):
-    """What a caller may know of a tool: its name, its schemas and the risk it carries."""
-
-    name: str
-    description: str
-    parameters: Schema
-    result: Schema
-    read_only: bool = False
-    destructive: bool = False
-    idempotent: bool = True
-    version: str = "1.0"
 
 
 def _object(**properties: Schema) -> dict[str, Any]:
@@ -55,15 +45,15 @@ _ENTRY = _object(
     size={"type": "integer", "minimum": 0, "description": "Bytes; 0 unless a file"},
 )
 
-READ_FILE = ToolDescription(
+READ_FILE = ToolDescriptor(
     name="fs:read_file",
     description=f"Read a UTF-8 text file of at most {MAX_BYTES >> 20} MiB from the workspace.",
     parameters=_object(path=_PATH),
     result=_object(content={"type": "string"}),
-    read_only=True,
+    hints=ToolHints(read_only=True, idempotent=True),
 )
 
-WRITE_FILE = ToolDescription(
+WRITE_FILE = ToolDescriptor(
     name="fs:write_file",
     description="Create or replace a text file in the workspace, with the directories it needs.",
     parameters=_object(path=_PATH, content={"type": "string"}),
@@ -72,10 +62,10 @@ WRITE_FILE = ToolDescription(
         path={"type": "string"},
         bytes_written={"type": "integer", "minimum": 0},
     ),
-    destructive=True,
+    hints=ToolHints(destructive=True, idempotent=True),
 )
 
-LIST_DIR = ToolDescription(
+LIST_DIR = ToolDescriptor(
     name="fs:list_dir",
     description=f"List one directory of the workspace by name, at most {MAX_ENTRIES} entries.",
     parameters=_object(path={**_PATH, "default": "."}),
@@ -84,10 +74,10 @@ LIST_DIR = ToolDescription(
         entries={"type": "array", "items": _ENTRY},
         truncated={"type": "boolean", "description": "The directory holds more"},
     ),
-    read_only=True,
+    hints=ToolHints(read_only=True, idempotent=True),
 )
 
-DELETE = ToolDescription(
+DELETE = ToolDescriptor(
     name="fs:delete",
     description="Delete a file or an empty directory from the workspace. There is no undo.",
     parameters=_object(path=_PATH),
@@ -96,8 +86,7 @@ DELETE = ToolDescription(
         path={"type": "string"},
         was_directory={"type": "boolean"},
     ),
-    destructive=True,
-    idempotent=False,
+    hints=ToolHints(destructive=True),
 )
 
 
@@ -111,6 +100,17 @@ class FileTools:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._limiter = anyio.CapacityLimiter(_THREADS)
+
+    def offer(self, provider: ToolProvider) -> None:
+        """Add all four tools to *provider*."""
+        for tool in FILE_TOOLS:
+            provider.add(tool, self._answer)
+
+    async def _answer(self, call: ToolCall) -> dict[str, Any]:
+        try:
+            return await self.handler(call.name)(call.arguments)
+        except WorkspaceError as refusal:
+            raise ToolError(call.name, refusal.code, str(refusal)) from refusal
 
     def handler(self, name: str) -> Handler:
         """The handler of the tool called *name*."""
