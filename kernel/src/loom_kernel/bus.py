@@ -544,9 +544,14 @@ class Bus:
             known.is_busy or (known.queued and known.has_handler) for known in self._subscriptions
         )
 
-    def refuse_roots(self) -> None:
-        """Take only what handlers publish while they finish (the runtime is draining)."""
+    @contextmanager
+    def roots_refused(self) -> Iterator[None]:
+        """Inside, take only what handlers publish while they finish (the runtime is draining)."""
         self._refuses_roots = True
+        try:
+            yield
+        finally:
+            self._refuses_roots = self._is_closed
 
     def close(self) -> None:
         """Take nothing more and end every subscription."""

@@ -196,14 +196,13 @@ class Runtime:
         """Let handlers finish for `drain_timeout`, detach in reverse order, and end the rest."""
         self.state = "draining"
         await self._announce("$loom.stopping", {"at_once": at_once})
-        self.bus.refuse_roots()
         if not at_once:
             await self._drain(self._limits.drain_timeout)
-        undelivered = {s.name: s.queued for s in self.bus.subscriptions() if s.queued}
-        self.bus.close()
         stuck: list[str] = []
         for name in reversed(self.attached):
             stuck += await self._attached.pop(name).leave(self._limits.detach_timeout)
+        undelivered = {s.name: s.queued for s in self.bus.subscriptions() if s.queued}
+        self.bus.close()
         for task in stuck:
             log.error("task %s does not end although it was cancelled", task)
         for name, count in undelivered.items():
@@ -285,10 +284,12 @@ class Runtime:
     # -- the end -----------------------------------------------------------------------------
 
     async def _drain(self, seconds: float) -> None:
+        """Let handlers finish; meanwhile only they may publish."""
         try:
             async with asyncio.timeout(seconds):
-                while not self.bus.is_idle:
-                    await asyncio.sleep(0.005)
+                with self.bus.roots_refused():
+                    while not self.bus.is_idle:
+                        await asyncio.sleep(0.005)
         except TimeoutError:
             log.warning("handlers still run after %g s and are cancelled", seconds)
 

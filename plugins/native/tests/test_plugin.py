@@ -54,7 +54,7 @@ async def test_what_is_outside_is_refused(folder: Path, path: str) -> None:
 
 
 async def test_the_workspace_can_be_chosen(folder: Path) -> None:
-    config = {"plugins": {"native": {"workspace": str(folder / "chosen")}}}
+    config = {"workspace": {"root": str(folder / "chosen")}}
     async with running("native", "tools", config=config) as runtime:
         assert (await call(runtime, "fs:write_file", path="a", content="")).is_ok
         assert "chosen" in runtime.health()["native"].message

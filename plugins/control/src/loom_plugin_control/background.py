@@ -37,7 +37,12 @@ def start(paths: Paths, options: Mapping[str, Any], timeout: float) -> dict[str,
     """
     reading, writing = os.pipe()
     log = open_log(paths.state / NAME)
-    asked = {**options, "project": paths.project and str(paths.project), "state": str(paths.state)}
+    asked = {
+        **options,
+        "with_": [*options["with_"], "control"],
+        "project": paths.project and str(paths.project),
+        "state": str(paths.state),
+    }
     try:
         child = subprocess.Popen(
             # -P: a folder that happens to be the current one brings no modules.
@@ -67,10 +72,10 @@ def _judge(child: subprocess.Popen[bytes], told: bytes | None, timeout: float) -
         _end(child)
         return _error(FAILED, f"it was not ready after {timeout:g} s and was ended")
     if not told:
-        return _error(FAILED, f"it ended while it started (exit code {_end(child)})")
+        return _error(FAILED, f"it ended while it started (exit code {_end(child, 3.0)})")
     found: dict[str, Any] = json.loads(told)
     if "error" in found:
-        _end(child)
+        _end(child, 3.0)
     return found
 
 
@@ -92,14 +97,13 @@ def _read_line(descriptor: int, timeout: float) -> bytes | None:
     return line
 
 
-def _end(child: subprocess.Popen[bytes]) -> int:
-    """The exit code of *child*, which has a few seconds to end by itself."""
-    for insist in (lambda: None, child.terminate, child.kill):
-        insist()
+def _end(child: subprocess.Popen[bytes], grace: float = 0.0) -> int:
+    """The exit code of *child*, which has *grace* seconds to end by itself."""
+    for seconds, insist in ((grace, child.terminate), (3.0, child.kill)):
         try:
-            return child.wait(3.0)
+            return child.wait(seconds)
         except subprocess.TimeoutExpired:
-            continue
+            insist()
     return child.wait()
 
 

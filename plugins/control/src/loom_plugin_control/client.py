@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
-from loom_kernel import Paths
+from loom_kernel import Paths, RealClock
 
 from loom_plugin_control.address import connect, peer_uid
 from loom_plugin_control.instance import lock_holder
@@ -57,11 +58,11 @@ def ask(paths: Paths, op: str, *, timeout: float = 10.0, **fields: Any) -> Any:
 def stream(
     paths: Paths, op: str, *, timeout: float | None = 10.0, **fields: Any
 ) -> Iterator[dict[str, Any]]:
-    """Send a request and yield the lines that come back, each within *timeout* seconds.
+    """Send a request and yield the lines that come back within *timeout* seconds.
 
     Raises:
         CommandFailed: nobody listens (exit code 4), or the request was refused (1 or 2).
-        TimeoutError: no line came in time.
+        Unanswered: the last line did not come in time.
     """
     try:
         connection = connect(paths.socket, 5.0)
@@ -72,20 +73,37 @@ def stream(
     with connection, connection.makefile("rb") as lines:
         if peer_uid(connection) not in (os.getuid(), -1):
             raise CommandFailed(f"{paths.socket} belongs to another user's Loom")
-        connection.settimeout(timeout)
         request = json.dumps({"op": op, **fields}).encode() + b"\n"
         with suppress(BrokenPipeError):  # it may have refused before it read all: hear why
             connection.sendall(request)
-        yield from _received(lines)
+        try:
+            yield from _received(lines, _limit(connection, timeout))
+        except TimeoutError:
+            raise Unanswered(paths.state) from None
 
 
-def _received(lines: BinaryIO) -> Iterator[dict[str, Any]]:
-    try:
-        for line in lines:
-            answer: dict[str, Any] = json.loads(line)
-            if error := answer.get("error"):
-                code = USAGE if error["code"] == "INVALID_PARAMS" else FAILED
-                raise CommandFailed(error["message"], code)
-            yield answer
-    except ConnectionResetError:
-        return  # what came before is all there is
+def _limit(connection: socket.socket, timeout: float | None) -> Callable[[], None]:
+    """What has to be called before each reading, so that all of them together end in time."""
+    clock = RealClock()
+    deadline = None if timeout is None else clock.monotonic() + timeout
+
+    def limit() -> None:
+        connection.settimeout(deadline and max(deadline - clock.monotonic(), 0.001))
+
+    return limit
+
+
+def _received(lines: BinaryIO, limit: Callable[[], None]) -> Iterator[dict[str, Any]]:
+    while True:
+        limit()
+        try:
+            line = lines.readline()
+        except ConnectionResetError:
+            return  # what came before is all there is
+        if not line.endswith(b"\n"):
+            return
+        answer: dict[str, Any] = json.loads(line)
+        if error := answer.get("error"):
+            code = USAGE if error["code"] == "INVALID_PARAMS" else FAILED
+            raise CommandFailed(error["message"], code)
+        yield answer

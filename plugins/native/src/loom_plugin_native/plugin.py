@@ -10,20 +10,15 @@ from loom import ToolProvider
 from loom_kernel import Health, Host, hookimpl
 
 from loom_plugin_native.beneath import Workspace
-from loom_plugin_native.settings import Settings, make_workspace
+from loom_plugin_native.settings import make_workspace
 from loom_plugin_native.tools import FileTools
-
-
-@hookimpl
-def loom_settings() -> type[Settings]:
-    return Settings
 
 
 @hookimpl
 @asynccontextmanager
 async def loom_attach(host: Host) -> AsyncIterator[None]:
-    settings: Settings = host.settings
-    folder = await asyncio.to_thread(make_workspace, settings.workspace, host.paths)
+    table = host.tables.get("workspace", {})
+    folder = await asyncio.to_thread(make_workspace, table, host.paths)
     with closing(await asyncio.to_thread(Workspace.open, folder)) as workspace:
         provider = ToolProvider(host)
         FileTools(workspace).offer(provider)

@@ -1,26 +1,28 @@
-"""What `[plugins.native]` in loom.toml may hold."""
+"""What `[workspace]` in loom.toml may hold."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import msgspec
-from loom_kernel import Paths
+from loom_kernel import ConfigError, Paths
 
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[plugins.native]`."""
-
-    workspace: str = "workspace"
-    """The folder that the file tools work in."""
+ROOT = "workspace"
 
 
-def make_workspace(workspace: str, paths: Paths) -> Path:
-    """Return the folder that *workspace* means, made if need be. Blocks.
+def make_workspace(table: Mapping[str, Any], paths: Paths) -> Path:
+    """Return the folder that `root` in *table* means, made if need be. Blocks.
 
     It is relative to the project folder, or to the plugin's state folder where there is none.
+
+    Raises:
+        ConfigError: `root` is not text.
     """
-    folder = (paths.project or paths.state) / Path(workspace).expanduser()
+    root = table.get("root", ROOT)
+    if not isinstance(root, str) or not root:
+        raise ConfigError(f"'root' in [workspace] must be the name of a folder, not {root!r}")
+    folder = (paths.project or paths.state) / Path(root).expanduser()
     # A new one is its owner's alone; the folders above it are as the person's umask wants them.
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)

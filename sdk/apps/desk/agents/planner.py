@@ -8,13 +8,12 @@ from loom import Agent, Context, Envelope, ToolError
 
 from desk_text import Stamp, digest_of, is_report, is_up_to_date, may_write, report_paths
 
-INBOX = "inbox"
 UNKNOWN = ""
 """Stands for the content of a file that is there but cannot be read: it is somebody else's."""
 
 
 async def on_event(ctx: Context, topic: str, event: Envelope) -> None:
-    path = f"{INBOX}/{event.data['relative']}"
+    path: str = event.data["relative"]
     if is_report(path):
         return  # the watch ignores them too; two locks, because the app must never feed itself
     try:
