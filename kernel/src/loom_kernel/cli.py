@@ -19,9 +19,10 @@ from loom_kernel.catalogue import Entry, installed
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from loom_kernel.clock import Clock
     from loom_kernel.runtime import Runtime
 
-EXIT_USAGE, EXIT_RUNNING = 2, 3
+EXIT_USAGE, EXIT_RUNNING, EXIT_INTERRUPTED = 2, 3, 130
 
 
 def _catalogue() -> dict[str, Entry]:
@@ -62,6 +63,12 @@ class _Commands(click.Group):
                 f"no such command {args[0]!r}{nearest(args[0], self.list_commands(ctx))}", ctx
             ) from error
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(EXIT_INTERRUPTED)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         contributed = self._contributed()
         rows = []
@@ -83,7 +90,9 @@ def _load_command(plugin: str, command: str) -> click.Command:
     for found in plugins.call(plugin, "loom_add_commands") or ():
         if found.name == command:
             return found  # type: ignore[no-any-return]  # the hook says so
-    raise click.ClickException(f"plugin {plugin!r} lists command {command!r}, but does not bring it")
+    raise click.ClickException(
+        f"plugin {plugin!r} lists command {command!r}, but does not bring it"
+    )
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -118,9 +127,7 @@ def runtime_options(command: Any) -> Any:
 @runtime_options
 @click.option("--project", type=click.Path(file_okay=False), help="Folder with a loom.toml.")
 @click.option("--exit-when-ready", is_flag=True, help="Print one JSON line when ready, and stop.")
-def kernel(
-    project: str | None, exit_when_ready: bool, **options: Any
-) -> None:
+def kernel(project: str | None, exit_when_ready: bool, **options: Any) -> None:
     """Run Loom in the foreground.
 
     \b
@@ -151,10 +158,11 @@ def run_kernel(
     state: Path | None = None,
     log: str = "text",
     run: Any = None,
+    clock: Clock | None = None,
 ) -> int:
     """Hold the state folder, run a runtime until it is asked to stop, and return the exit code.
 
-    *run* runs the coroutine instead of `asyncio.run` (a simulation brings its own loop).
+    *run* runs the coroutine instead of `asyncio.run`, by *clock*: a simulation brings both.
     """
     import asyncio
 
@@ -170,7 +178,9 @@ def run_kernel(
 
     async def main() -> int:
         names = chosen_plugins(chosen, config, with_, without)
-        runtime = Runtime(paths, config, names, profile=name, entries=_catalogue())
+        runtime = Runtime(
+            paths, config, names, profile=name, clock=clock, entries=_catalogue()
+        )
         return await serve(runtime, on_ready)
 
     with StateLock(paths):

@@ -1,20 +1,20 @@
 """Everything Loom raises on purpose. Classes differ by what the caller should do.
 
-    LoomError
-    ├── InvalidTopic              fix the topic or pattern
-    ├── InvalidEnvelope           fix the field that is named
-    │   ├── PayloadTooLarge       send less, or a reference to it
-    │   └── PayloadNotSerializable  hand in JSON-shaped data or bytes
-    ├── HopLimitExceeded          break the loop between the handlers
-    ├── BusClosed                 stop: the runtime is shutting down
-    ├── BackpressureTimeout       a subscriber is too slow: retry later, or widen it
-    ├── RequestTimeout            nobody answered in time: retry, or give it longer
-    ├── NoResponders              nobody listens there: start the one who should
-    ├── ServiceMissing            add the plugin that provides it
-    ├── ConfigError               fix the configuration at file:line
-    │   └── UnknownProfile        name one that exists
-    ├── PluginError               repair, upgrade or disable the plugin
-    └── AlreadyRunning            stop the other instance, or use another state directory
+LoomError
+├── InvalidTopic              fix the topic or pattern
+├── InvalidEnvelope           fix the field that is named
+│   ├── PayloadTooLarge       send less, or a reference to it
+│   └── PayloadNotSerializable  hand in JSON-shaped data or bytes
+├── HopLimitExceeded          break the loop between the handlers
+├── BusClosed                 stop: the runtime is shutting down
+├── BackpressureTimeout       a subscriber is too slow: retry later, or widen it
+├── RequestTimeout            nobody answered in time: retry, or give it longer
+├── NoResponders              nobody listens there: start the one who should
+├── ServiceMissing            add the plugin that provides it
+├── ConfigError               fix the configuration at file:line
+│   └── UnknownProfile        name one that exists
+├── PluginError               repair, upgrade or disable the plugin
+└── AlreadyRunning            stop the other instance, or use another state directory
 """
 
 from __future__ import annotations

@@ -121,9 +121,7 @@ class Host:
         **fields: Unpack[EnvelopeFields],
     ) -> Coroutine[Any, Any, Envelope]:
         """`Bus.request` under this name; await it."""
-        return self.world.bus.request(
-            self.identity, topic, data, type, timeout=timeout, **fields
-        )
+        return self.world.bus.request(self.identity, topic, data, type, timeout=timeout, **fields)
 
     async def reply(
         self,
@@ -139,9 +137,7 @@ class Host:
 
     def add_filter(self, passed: Filter, *patterns: str, order: int = 0) -> None:
         """`Bus.add_filter`, removed with this host."""
-        self._unfilter.append(
-            self.world.bus.add_filter(passed, patterns or (">",), order=order)
-        )
+        self._unfilter.append(self.world.bus.add_filter(passed, patterns or (">",), order=order))
 
     # -- work --------------------------------------------------------------------------------
 
@@ -156,9 +152,7 @@ class Host:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.log.error("task %s failed", task.get_name(), exc_info=error)
-            self.world.bus.publish_error(
-                "ACTION_ERROR", self.name, error, task=task.get_name()
-            )
+            self.world.bus.publish_error("ACTION_ERROR", self.name, error, task=task.get_name())
 
     def scope(self, name: str) -> Host:
         """A host within this one that publishes as *name*; end it with `aclose`."""

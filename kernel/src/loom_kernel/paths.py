@@ -37,7 +37,9 @@ def find_paths(project: Path | None = None, state: Path | None = None) -> Paths:
 
     *state* or `LOOM_STATE_DIR` names another state folder.
     """
-    chosen = state or (Path(os.environ["LOOM_STATE_DIR"]) if "LOOM_STATE_DIR" in os.environ else None)
+    chosen = state or (
+        Path(os.environ["LOOM_STATE_DIR"]) if "LOOM_STATE_DIR" in os.environ else None
+    )
     own = project / ".loom" if project else _xdg("XDG_STATE_HOME", ".local/state")
     return Paths(
         config=_xdg("XDG_CONFIG_HOME", ".config"),

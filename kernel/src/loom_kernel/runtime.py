@@ -56,7 +56,9 @@ class _Attached:
         self._manager = manager
         self._is_ready = asyncio.Event()
         self._may_leave = asyncio.Event()
-        self._task = asyncio.get_running_loop().create_task(self._live(), name=f"{host.name}/attach")
+        self._task = asyncio.get_running_loop().create_task(
+            self._live(), name=f"{host.name}/attach"
+        )
 
     async def _live(self) -> None:
         try:
@@ -188,9 +190,7 @@ class Runtime:
         self.state = "ready"
         for lost in self.quarantined.values():
             await self._announce("$loom.plugin.quarantined", msgspec.to_builtins(lost))
-        await self._announce(
-            "$loom.ready", {"profile": self.profile, "plugins": self.attached}
-        )
+        await self._announce("$loom.ready", {"profile": self.profile, "plugins": self.attached})
 
     async def stop(self, *, at_once: bool = False) -> StopReport:
         """Let handlers finish for `drain_timeout`, detach in reverse order, and end the rest."""
@@ -239,9 +239,7 @@ class Runtime:
             self.plugins.quarantine(name, error.stage, error.problem)
             settings = raw
         except ValueError as error:
-            raise self.config.complain(
-                ("plugins", name), f"[plugins.{name}]: {error}"
-            ) from error
+            raise self.config.complain(("plugins", name), f"[plugins.{name}]: {error}") from error
         return Host(self.world, name, settings=settings, tables=tables)
 
     def _levels(self, order: list[str]) -> list[list[str]]:

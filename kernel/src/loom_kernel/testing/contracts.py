@@ -63,5 +63,3 @@ def _check_commands(commands: Any, listed: Mapping[str, str]) -> None:
     assert set(brought) == set(listed), f"brings {set(brought)}, the manifest lists {set(listed)}"
     for name, command in brought.items():
         assert inspect.getdoc(command.callback), f"command {name!r} has no help"
-
-

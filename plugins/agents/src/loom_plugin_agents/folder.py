@@ -19,9 +19,7 @@ RELOAD_EVERY = 0.5
 class AppFolder:
     """Loads agents from files, keeps to what `[agents.<id>]` says, and follows changes."""
 
-    def __init__(
-        self, host: Host, keeper: Keeper, folder: Path, tables: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, host: Host, keeper: Keeper, folder: Path, tables: Mapping[str, Any]) -> None:
         self._host = host
         self._keeper = keeper
         self._folder = folder
@@ -99,5 +97,7 @@ def _import(file: Path) -> ModuleType:
 def _agents_in(module: ModuleType) -> list[Agent]:
     found = [value for value in vars(module).values() if isinstance(value, Agent)]
     if not found:
-        raise LoomError(f"{module.__name__} holds no agent: write agent = Agent(…) at its top level")
+        raise LoomError(
+            f"{module.__name__} holds no agent: write agent = Agent(…) at its top level"
+        )
     return list(dict.fromkeys(found))

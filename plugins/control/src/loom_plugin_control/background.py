@@ -16,7 +16,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loom_kernel import AlreadyRunning, ConfigError, LoomError, Paths, RealClock, run_kernel
+from loom_kernel import (
+    AlreadyRunning,
+    ConfigError,
+    LoomError,
+    Paths,
+    RealClock,
+    describe_ready,
+    run_kernel,
+)
 
 from loom_plugin_control.logfile import NAME, LogFile, open_log
 
@@ -136,6 +144,7 @@ def run(options: dict[str, Any], pipe: ReadyPipe) -> int:
 
     def on_ready(runtime: Runtime) -> bool:
         message = _readiness(runtime)
+        logging.getLogger("loom.control").info("%s", describe_ready(runtime))
         pipe.tell(message)
         if "error" in message:
             refused.append(message["error"]["code"])

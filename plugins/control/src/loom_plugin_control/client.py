@@ -15,20 +15,32 @@ from loom_kernel import Paths, RealClock
 
 from loom_plugin_control.address import connect, peer_uid
 from loom_plugin_control.instance import lock_holder
-
-FAILED, USAGE, NOT_RUNNING, INTERRUPTED = 1, 2, 4, 130
+from loom_plugin_control.rendering import printable
 
 
 class CommandFailed(click.ClickException):
-    """Ends the command with *code* and one line that says why."""
+    """Ends the command with one line that says why."""
 
-    def __init__(self, message: str, code: int = FAILED) -> None:
-        super().__init__(message)
-        self.exit_code = code
+    exit_code = 1
 
     def show(self, file: Any = None) -> None:
         """Print the line as the kernel prints its own."""
-        click.echo(f"loom: {self.message}", file=file, err=file is None)
+        click.echo(f"loom: {printable(self.message)}", file=file, err=file is None)
+
+
+class Refused(CommandFailed):
+    """The request was wrong."""
+
+    exit_code = 2
+
+
+class NotRunning(CommandFailed):
+    """No Loom runs there."""
+
+    exit_code = 4
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(f"no Loom runs on {state}; start it with `loom up`")
 
 
 class Unanswered(CommandFailed):
@@ -38,27 +50,27 @@ class Unanswered(CommandFailed):
         super().__init__(f"the Loom that runs on {state} does not answer")
 
 
-def not_running(state: Path) -> CommandFailed:
+def unreachable(state: Path) -> CommandFailed:
     """What to say when nobody listens on *state*."""
     if pid := lock_holder(state):
         return CommandFailed(
             f"Loom (process {pid}) runs on {state}, but does not listen: "
             "it is starting or stopping, or runs without the plugin 'control'"
         )
-    return CommandFailed(f"no Loom runs on {state}; start it with `loom up`", NOT_RUNNING)
+    return NotRunning(state)
 
 
-def ask(paths: Paths, op: str, *, timeout: float = 10.0, **fields: Any) -> Any:
+def ask(paths: Paths, op: str, *, within: float = 10.0, **fields: Any) -> Any:
     """The one answer to a request; see `stream`."""
-    for line in stream(paths, op, timeout=timeout, **fields):
+    for line in stream(paths, op, within=within, **fields):
         return line.get("result", line)
     raise CommandFailed("Loom ended before it answered")
 
 
 def stream(
-    paths: Paths, op: str, *, timeout: float | None = 10.0, **fields: Any
+    paths: Paths, op: str, *, within: float | None = 10.0, **fields: Any
 ) -> Iterator[dict[str, Any]]:
-    """Send a request and yield the lines that come back within *timeout* seconds.
+    """Send a request and yield the lines that come back, all *within* so many seconds.
 
     Raises:
         CommandFailed: nobody listens (exit code 4), or the request was refused (1 or 2).
@@ -69,7 +81,7 @@ def stream(
     except TimeoutError:
         raise Unanswered(paths.state) from None
     except OSError as error:
-        raise not_running(paths.state) from error
+        raise unreachable(paths.state) from error
     with connection, connection.makefile("rb") as lines:
         if peer_uid(connection) not in (os.getuid(), -1):
             raise CommandFailed(f"{paths.socket} belongs to another user's Loom")
@@ -77,15 +89,15 @@ def stream(
         with suppress(BrokenPipeError):  # it may have refused before it read all: hear why
             connection.sendall(request)
         try:
-            yield from _received(lines, _limit(connection, timeout))
+            yield from _received(lines, _limit(connection, within))
         except TimeoutError:
             raise Unanswered(paths.state) from None
 
 
-def _limit(connection: socket.socket, timeout: float | None) -> Callable[[], None]:
+def _limit(connection: socket.socket, within: float | None) -> Callable[[], None]:
     """What has to be called before each reading, so that all of them together end in time."""
     clock = RealClock()
-    deadline = None if timeout is None else clock.monotonic() + timeout
+    deadline = None if within is None else clock.monotonic() + within
 
     def limit() -> None:
         connection.settimeout(deadline and max(deadline - clock.monotonic(), 0.001))
@@ -104,6 +116,6 @@ def _received(lines: BinaryIO, limit: Callable[[], None]) -> Iterator[dict[str, 
             return
         answer: dict[str, Any] = json.loads(line)
         if error := answer.get("error"):
-            code = USAGE if error["code"] == "INVALID_PARAMS" else FAILED
-            raise CommandFailed(error["message"], code)
+            wrong = error["code"] == "INVALID_PARAMS"
+            raise (Refused if wrong else CommandFailed)(error["message"])
         yield answer

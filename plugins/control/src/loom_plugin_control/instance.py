@@ -100,7 +100,11 @@ def instance_options(command: Any) -> Any:
         "--state", type=click.Path(path_type=Path), help="State folder, instead of the usual."
     )(command)
     return click.option(
-        "--project", "folder", type=click.Path(), metavar="DIR", help="The app folder that is meant."
+        "--project",
+        "folder",
+        type=click.Path(),
+        metavar="DIR",
+        help="The app folder that is meant.",
     )(command)
 
 

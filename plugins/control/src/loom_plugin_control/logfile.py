@@ -110,8 +110,9 @@ def last_lines(file: Path, count: int, wanted: Callable[[str], bool]) -> list[st
     return list(found)
 
 
-def follow(file: Path, pause: Callable[[], None]) -> Iterator[str]:
-    """The lines that are appended from now on, across new files; *pause* is called between looks."""
+def follow(file: Path, every: float) -> Iterator[str]:
+    """The lines that are appended from now on, across new files; looks *every* so many seconds."""
+    never = threading.Event()
     source = file.open(encoding="utf-8", errors="replace")
     source.seek(0, os.SEEK_END)
     partial = ""
@@ -124,7 +125,7 @@ def follow(file: Path, pause: Callable[[], None]) -> Iterator[str]:
         *lines, partial = (partial + text).split("\n")
         yield from (line + "\n" for line in lines)
         if not text:
-            pause()
+            never.wait(every)
 
 
 def _is_replaced(file: Path, source: io.TextIOWrapper) -> bool:

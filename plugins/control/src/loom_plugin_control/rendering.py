@@ -72,7 +72,9 @@ def _short(event: Mapping[str, Any]) -> str:
 
 def topic_table(topics: Iterable[Mapping[str, Any]]) -> str:
     """The accounts of topics, one a line."""
-    rows = [("topic", "published", "delivered", "dropped", "expired", "backlog", "subscriptions")]
+    rows: list[tuple[str, ...]] = [
+        ("topic", "published", "delivered", "dropped", "expired", "backlog", "subscriptions")
+    ]
     for topic in topics:
         figures = ("published", "delivered", "expired", "backlog", "subscriptions")
         published, delivered, expired, backlog, listening = (str(topic[f]) for f in figures)
@@ -164,7 +166,7 @@ LEVELS = tuple(_LEVELS)
 def duration(seconds: float) -> str:
     """*seconds* as people say it, in its two largest units."""
     whole = int(seconds)
-    parts = []
+    parts: list[str] = []
     for unit, size in _UNITS.items():
         count, whole = divmod(whole, int(size))
         if count or (unit == "s" and not parts):

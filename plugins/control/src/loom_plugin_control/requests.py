@@ -66,7 +66,7 @@ class Stop(_Request, frozen=True, tag="stop"):
 
 
 Request: TypeAlias = Status | Topics | Publish | Ask | Tail | Stop
-_DECODER = msgspec.json.Decoder(Request)
+_DECODER: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 
 _CODES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((InvalidTopic, InvalidEnvelope, msgspec.MsgspecError, ValueError), "INVALID_PARAMS"),

@@ -80,5 +80,7 @@ def event_frame(envelope: Envelope) -> bytes:
         frame, problem = b"", str(error)
     if frame and len(frame) < MAX_FRAME:
         return frame
-    bare: dict[str, Any] = msgspec.json.decode(msgspec.structs.replace(envelope, data=None).to_json())
+    bare: dict[str, Any] = msgspec.json.decode(
+        msgspec.structs.replace(envelope, data=None).to_json()
+    )
     return encode_json({"event": bare, "problem": problem})

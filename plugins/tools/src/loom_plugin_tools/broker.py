@@ -67,7 +67,9 @@ class Broker:
                 self.registry.add(found)
             except ToolError as error:
                 self._host.log.error("tool refused: %s", error)
-                await self._host.publish("tool.provider.refused", {"tool": found.name, "reason": str(error)})
+                await self._host.publish(
+                    "tool.provider.refused", {"tool": found.name, "reason": str(error)}
+                )
 
     async def _withdrawn(self, envelope: Envelope) -> None:
         self.registry.remove(envelope.sender, envelope.data["tools"])
@@ -119,7 +121,9 @@ class Broker:
         try:
             result = await self._execute(envelope, call)
         except ToolError as error:
-            result = ToolResult(call.id, error.code, error=ToolFailure(error.message, error.details))
+            result = ToolResult(
+                call.id, error.code, error=ToolFailure(error.message, error.details)
+            )
         result = msgspec.structs.replace(
             result, id=call.id, duration=self._host.clock.monotonic() - started
         )
@@ -156,7 +160,9 @@ class Broker:
                 call.name, "ACTION_TIMEOUT", f"not done within {seconds:g} s; it was cancelled"
             ) from None
         except InvalidEnvelope as error:
-            raise ToolError(call.name, "ACTION_ERROR", f"its provider answered wrongly: {error}") from error
+            raise ToolError(
+                call.name, "ACTION_ERROR", f"its provider answered wrongly: {error}"
+            ) from error
 
     async def _cancel(self, descriptor: ToolDescriptor, call: ToolCall) -> None:
         await self._host.publish(f"{descriptor.address}.cancel", subject=call.id)

@@ -141,5 +141,3 @@ def _invoker(capability: Capability, context: Context) -> Callable[[ToolCall], A
         return await capability.invoke(call.arguments, context)
 
     return invoke
-
-

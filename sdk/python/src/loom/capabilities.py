@@ -80,16 +80,16 @@ class Capability:
         fields: list[Any] = []
         for name, parameter in inspect.signature(self.function).parameters.items():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                raise TypeError(f"capability {self.name!r}: *{name} has no schema; name its arguments")
+                raise TypeError(
+                    f"capability {self.name!r}: *{name} has no schema; name its arguments"
+                )
             if hints.get(name) is Context:
                 self._context = name
             elif parameter.default is parameter.empty:
                 fields.append((name, hints.get(name, Any)))
             else:
                 fields.append((name, hints.get(name, Any), parameter.default))
-        return msgspec.defstruct(
-            "Arguments", fields, kw_only=True, forbid_unknown_fields=True
-        )
+        return msgspec.defstruct("Arguments", fields, kw_only=True, forbid_unknown_fields=True)
 
 
 def capability(

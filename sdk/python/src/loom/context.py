@@ -80,9 +80,7 @@ class Context:
             asked, data = str(topic), payload
         else:
             asked, data = target, payload if topic is None else topic
-        return await self._host.request(
-            asked, data, type, timeout=timeout_ms / 1000, **fields
-        )
+        return await self._host.request(asked, data, type, timeout=timeout_ms / 1000, **fields)
 
     async def reply(
         self,
@@ -160,6 +158,4 @@ async def call_tool(host: Host, call: ToolCall) -> ToolResult:
         code, text = "PROVIDER_UNAVAILABLE", "no tool broker runs; enable the plugin `tools`"
     except RequestTimeout as error:
         code, text = "ACTION_TIMEOUT", str(error)
-    return msgspec.convert(
-        {"id": call.id, "code": code, "error": {"message": text}}, ToolResult
-    )
+    return msgspec.convert({"id": call.id, "code": code, "error": {"message": text}}, ToolResult)

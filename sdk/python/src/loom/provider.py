@@ -29,9 +29,7 @@ class ToolProvider:
 
     def add(self, descriptor: ToolDescriptor, handler: ToolHandler) -> None:
         """Offer *descriptor*; *handler* returns the output or raises (`ToolError` for a code)."""
-        placed = msgspec.structs.replace(
-            descriptor, address=self._address, owner=self._host.name
-        )
+        placed = msgspec.structs.replace(descriptor, address=self._address, owner=self._host.name)
         self._tools[placed.name, placed.version] = (placed, handler)
 
     async def start(self) -> None:
@@ -58,7 +56,9 @@ class ToolProvider:
         call = read(envelope, ToolCall)
         if len(self._running) >= self._limit:
             busy = ToolFailure(f"{self._limit} calls are running already; try again")
-            await self._host.reply(envelope, ToolResult(call.id, "PROVIDER_UNAVAILABLE", error=busy))
+            await self._host.reply(
+                envelope, ToolResult(call.id, "PROVIDER_UNAVAILABLE", error=busy)
+            )
             return
         task = self._host.spawn(self._run(envelope, call), f"call/{call.name}")
         self._running[call.id] = task
@@ -75,9 +75,7 @@ class ToolProvider:
         try:
             return ToolResult(call.id, output=await found[1](call))
         except ToolError as error:
-            return ToolResult(
-                call.id, error.code, error=ToolFailure(error.message, error.details)
-            )
+            return ToolResult(call.id, error.code, error=ToolFailure(error.message, error.details))
         except Exception as error:
             self._host.log.exception("tool %s failed", call.name)
             return ToolResult(

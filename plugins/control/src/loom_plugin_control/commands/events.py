@@ -11,7 +11,7 @@ from typing import Any
 import click
 from loom_kernel import Paths
 
-from loom_plugin_control.client import FAILED, INTERRUPTED, CommandFailed, Unanswered, ask, stream
+from loom_plugin_control.client import CommandFailed, Unanswered, ask, stream
 from loom_plugin_control.instance import find_instance, instance_options
 from loom_plugin_control.rendering import event_line, say, topic_table
 
@@ -45,9 +45,7 @@ def topics(
 @click.option("--type", "kind", default="", help="Type of the event; the topic, if not given.")
 @click.option("--subject", default="", help="What the event is about.")
 @click.option("--request", "is_request", is_flag=True, help="Wait for the answer and print it.")
-@click.option(
-    "--timeout", default=5.0, show_default=True, help="Seconds to wait for the answer."
-)
+@click.option("--timeout", default=5.0, show_default=True, help="Seconds to wait for the answer.")
 @_as_json
 @click.argument("topic")
 @click.argument("data", required=False, metavar="[JSON]")
@@ -75,11 +73,11 @@ def publish(
     paths = find_instance(folder, state)
     asked = {"topic": topic, "data": _read_data(data), "type": kind, "subject": subject}
     if not is_request:
-        found = ask(paths, "publish", timeout=PATIENCE, **asked)
+        found = ask(paths, "publish", within=PATIENCE, **asked)
         taken = f"{found['taken']} subscription{'s' * (found['taken'] != 1)} took it"
         click.echo(json.dumps(found) if as_json else taken)
         return
-    line = ask(paths, "request", timeout=timeout + 5.0, **{**asked, "timeout": timeout})
+    line = ask(paths, "request", within=timeout + 5.0, timeout=timeout, **asked)
     event = line["event"]
     click.echo(json.dumps(event if as_json else event.get("data"), indent=None if as_json else 2))
 
@@ -140,12 +138,9 @@ def tail(
     """
     paths = find_instance(folder, state)
     show = _as_line if as_json else _as_text
-    try:
-        seen = _watch(_lines_until(paths, timeout, wanted), count, show)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    seen = _watch(_lines_until(paths, timeout, wanted), count, show)
     if count is not None and seen < count:
-        sys.exit(FAILED)
+        sys.exit(1)
 
 
 def _lines_until(
@@ -153,7 +148,7 @@ def _lines_until(
 ) -> Iterator[dict[str, Any]]:
     """The lines of a tail, for *timeout* seconds."""
     try:
-        yield from stream(paths, "tail", timeout=timeout, **wanted)
+        yield from stream(paths, "tail", within=timeout, **wanted)
     except Unanswered:
         if timeout is None:
             raise

@@ -6,13 +6,13 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from loom_kernel import AlreadyRunning, Paths, RealClock, private_dir, runtime_options
 
 from loom_plugin_control import background
-from loom_plugin_control.client import NOT_RUNNING, CommandFailed, ask, not_running
+from loom_plugin_control.client import CommandFailed, NotRunning, ask, unreachable
 from loom_plugin_control.instance import (
     InstanceProcess,
     find_instance,
@@ -20,7 +20,7 @@ from loom_plugin_control.instance import (
     lock_holder,
 )
 from loom_plugin_control.logfile import NAME, last_lines
-from loom_plugin_control.rendering import record_line, say, status_text, up_text
+from loom_plugin_control.rendering import printable, record_line, say, status_text, up_text
 
 INSIST = 3.0
 """Seconds between one way of ending a process and the next, harder one."""
@@ -30,7 +30,9 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readabl
 
 @click.command()
 @runtime_options
-@click.option("--timeout", default=30.0, show_default=True, help="Seconds to wait until it is ready.")
+@click.option(
+    "--timeout", default=30.0, show_default=True, help="Seconds to wait until it is ready."
+)
 @_as_json
 @click.argument("folder", required=False, type=click.Path(), metavar="[DIR]")
 def up(folder: str | None, timeout: float, as_json: bool, **options: Any) -> None:
@@ -61,14 +63,15 @@ def up(folder: str | None, timeout: float, as_json: bool, **options: Any) -> Non
 up.params = [option for option in up.params if option.name != "log"]
 
 
-def _explain(error: dict[str, Any], paths: Paths) -> None:
+def _explain(error: dict[str, Any], paths: Paths) -> NoReturn:
     """End with the reason; one that the log knows more about is followed by its end."""
     log = paths.state / NAME
     if error["code"] == background.FAILED and (lines := last_lines(log, 5, lambda line: True)):
         say(f"The end of {log}:", err=True)
         for line in lines:
             say(f"  {record_line(line)}", err=True)
-    raise CommandFailed(error["message"], error["code"])
+    say(f"loom: {printable(error['message'])}", err=True)
+    sys.exit(error["code"])
 
 
 @click.command()
@@ -93,7 +96,7 @@ def down(folder: str | None, state: Path | None, timeout: float, as_json: bool) 
     try:
         process = InstanceProcess(paths.state)
     except ProcessLookupError:
-        raise not_running(paths.state) from None
+        raise unreachable(paths.state) from None
     with process:
         ended = _end(process, paths, timeout)
     took = round(clock.monotonic() - began, 3)
@@ -112,7 +115,7 @@ def _end(process: InstanceProcess, paths: Paths, timeout: float) -> str:
         CommandFailed: it cannot be ended.
     """
     try:
-        ask(paths, "stop", timeout=min(timeout, 5.0))
+        ask(paths, "stop", within=min(timeout, 5.0))
     except (CommandFailed, OSError):
         process.send(signal.SIGTERM)  # it has no control socket, or does not listen to it
     if process.wait(timeout):
@@ -141,9 +144,9 @@ def status(folder: str | None, state: Path | None, as_json: bool) -> None:
     paths = find_instance(folder, state)
     try:
         found = ask(paths, "status")
-    except CommandFailed as failed:
-        if as_json and failed.exit_code == NOT_RUNNING:
+    except NotRunning as failed:
+        if as_json:
             click.echo(json.dumps({"state": "stopped"}))
-            sys.exit(NOT_RUNNING)
+            sys.exit(failed.exit_code)
         raise
     click.echo(json.dumps(found)) if as_json else say(status_text(found))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,9 @@ LOOK = 0.2
 
 @click.command()
 @folder_argument
-@click.option("--follow", "-f", "is_followed", is_flag=True, help="Go on with what is written later.")
+@click.option(
+    "--follow", "-f", "is_followed", is_flag=True, help="Go on with what is written later."
+)
 @click.option(
     "--lines", "-n", "count", default=50, show_default=True, type=click.IntRange(0), metavar="N",
     help="How many of the last lines.",
@@ -48,7 +49,7 @@ def logs(
         raise CommandFailed(f"there is no {log}: no Loom was started there with `loom up`")
     wanted = _filter(level, text)
     show = _raw if as_json else _rendered
-    appended = follow(log, lambda: threading.Event().wait(LOOK)) if is_followed else ()
+    appended = follow(log, LOOK) if is_followed else ()
     for line in last_lines(log, count, wanted):
         show(line)
     for line in appended:

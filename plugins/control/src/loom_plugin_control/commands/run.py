@@ -76,9 +76,7 @@ def _simulate(project: Path, seconds: float, options: dict[str, Any]) -> int:
     with tempfile.TemporaryDirectory(prefix="loom-") as folder:
         state = options.pop("state") or Path(folder, "state")
         clock = VirtualClock(RealClock().time())
-        code = run_kernel(
-            project, on_ready, state=state, clock=clock, run=run_virtual, **options
-        )
+        code = run_kernel(project, on_ready, state=state, clock=clock, run=run_virtual, **options)
     click.echo(f"{duration(seconds)} have passed", err=True)
     return code
 

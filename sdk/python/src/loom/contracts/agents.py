@@ -1,10 +1,10 @@
 """Agents: what the runtime knows of each, and the service that keeps them.
 
-    agent.<id>.replies                    private to the agent, always subscribed
-    agent.<id>.created · .started · .stopped · .deleted · .failed
-    agent.list     request with {"id"?, "topic"?, "capability"?}, reply is {"agents": [AgentRecord]}
-    agent.control  request with {"id", "action": "start" | "stop" | "delete" | "subscribe" |
-                   "unsubscribe", "topic"?}, reply is the AgentRecord or {"error": text}
+agent.<id>.replies                    private to the agent, always subscribed
+agent.<id>.created · .started · .stopped · .deleted · .failed
+agent.list     request with {"id"?, "topic"?, "capability"?}, reply is {"agents": [AgentRecord]}
+agent.control  request with {"id", "action": "start" | "stop" | "delete" | "subscribe" |
+               "unsubscribe", "topic"?}, reply is the AgentRecord or {"error": text}
 """
 
 from __future__ import annotations

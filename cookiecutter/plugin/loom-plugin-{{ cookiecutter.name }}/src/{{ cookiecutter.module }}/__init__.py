@@ -1,0 +1,5 @@
+"""{{ cookiecutter.summary }}."""
+
+from {{ cookiecutter.module }}.greeter import Greeter
+
+__all__ = ["Greeter"]
