@@ -94,7 +94,9 @@ class Instance:
         )
         metadata = package.parent / f"probe_{name}-1.dist-info"
         metadata.mkdir()
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: probe-{name}\nVersion: 1\n")
+        (metadata / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: probe-{name}\nVersion: 1\n"
+        )
         (metadata / "entry_points.txt").write_text(
             f"[loom.plugins]\n{name} = probe_{name}.plugin\n"
         )
@@ -120,7 +122,11 @@ class Instance:
 
 def events(lines: str | Sequence[str]) -> list[dict[str, Any]]:
     """The events that `loom tail --json` printed."""
-    return [json.loads(line) for line in (lines.split("\n") if isinstance(lines, str) else lines) if line]
+    return [
+        json.loads(line)
+        for line in (lines.split("\n") if isinstance(lines, str) else lines)
+        if line
+    ]
 
 
 def is_alive(pid: int) -> bool:

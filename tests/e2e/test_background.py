@@ -93,7 +93,9 @@ def test_one_that_does_not_get_ready_is_ended(bare: Instance) -> None:
     code += f"Path({str(bare.folder / 'pid')!r}).write_text(str(os.getpid()))\n"
     code += "import threading\nthreading.Event().wait()\n"
     bare.add_plugin("sleeper", code)
-    done = bare.loom("up", "--timeout", "1", "--with", "sleeper", "--set", "kernel.import_timeout=60")
+    done = bare.loom(
+        "up", "--timeout", "1", "--with", "sleeper", "--set", "kernel.import_timeout=60"
+    )
     assert done.returncode == 1
     assert "not ready after 1 s" in done.stderr
     pid = int((bare.folder / "pid").read_text())
@@ -128,8 +130,9 @@ def test_logs_are_filtered_and_rendered(bare: Instance) -> None:
     assert bare.loom("logs", "--level", "warning", "--grep", "GAP").stdout.count("\n") == 1
     last = bare.loom("logs", "--grep", "loom.talker", "--lines", "2", "--json").stdout.splitlines()
     assert [json.loads(line)["level"] for line in last] == ["warning", "error"]
-    follower = bare.start("logs", "--follow", "--lines", "0", "--grep", "asked to stop")
+    follower = bare.start("logs", "--follow", "--lines", "1", "--grep", "o")
     assert follower.stdout is not None
+    assert "Loom is ready" in follower.stdout.readline(), "now it follows"
     bare.loom("down")
     assert "asked to stop" in follower.stdout.readline()
     follower.send_signal(signal.SIGINT)

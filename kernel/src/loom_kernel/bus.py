@@ -141,7 +141,8 @@ class _Route:
                 grouped.setdefault(subscription.group, []).append(subscription)
         self.subscriptions = tuple(s for s in matched if not s.group)
         self.groups = tuple(_Group(members) for members in grouped.values())
-        self.credit = tuple(s for s in matched if s.overflow == "block")
+        #: Of each of these, one must have room (or lose something) for a publisher not to wait.
+        self.credit = (*((s,) for s in self.subscriptions), *grouped.values())
         self.filters = filters
         self.counts = counts
 
@@ -254,9 +255,10 @@ class Bus:
         Raises:
             BackpressureTimeout: a subscription that loses nothing is full; nobody got the event.
         """
-        for subscription in self._routes[topic].credit:
-            if subscription.queued >= subscription.capacity:
-                raise BackpressureTimeout(topic, subscription.name, 0.0)
+        for one_of in self._routes[topic].credit:
+            wanting = [one for one in one_of if not one.types or (type or topic) in one.types]
+            if wanting and all(one.needs_credit for one in wanting):
+                raise BackpressureTimeout(topic, wanting[0].name, 0.0)
         publishing = self.publish(identity, topic, data, type, **fields)
         try:
             publishing.send(None)
@@ -331,24 +333,20 @@ class Bus:
         self, blocked: list[Subscription], route: _Route, envelope: Envelope
     ) -> int:
         """Queue *envelope* in each of *blocked* as it gets room; complain of the first that did not."""
-        patience = self._credit_timeout
-        deadline = asyncio.get_running_loop().time() + patience
-        late: list[Subscription] = []
-        taken = 0
-        for full in blocked:
-            left = deadline - asyncio.get_running_loop().time()
-            if full is consumer.get():  # it waits for itself: no time is enough
-                late.append(full)
-                patience = 0.0
-            elif await full.wait_credit(envelope, max(left, 0.0)):
-                route.counts.offered += 1
-                taken += 1
-            elif not full.is_closed:
-                late.append(full)
+        own = consumer.get()  # it would wait for itself: no time is enough
+        asked = {full: full.ask_credit(envelope) for full in blocked if full is not own}
+        try:
+            if asked:
+                await asyncio.wait(asked.values(), timeout=self._credit_timeout)
+        finally:
+            late = [full for full in blocked if full is own or full.withdraw(asked[full])]
+            taken = sum(not granted.cancelled() and granted.result() for granted in asked.values())
+            route.counts.offered += taken
         for full in late:
             route.counts.offered += 1
             full.give_up(envelope)
         if late:
+            patience = 0.0 if late[0] is own else self._credit_timeout
             raise BackpressureTimeout(envelope.topic, late[0].name, patience)
         return taken
 

@@ -128,8 +128,8 @@ class Subscription:
 
     @property
     def needs_credit(self) -> bool:
-        """Whether a publisher has to wait for room rather than lose something."""
-        return self.overflow == "block"
+        """Whether a publisher has to wait for room now, rather than lose something."""
+        return self.overflow == "block" and self.queued >= self.capacity
 
     def wants(self, envelope: Envelope) -> bool:
         """Whether the type filter lets *envelope* through."""
@@ -166,21 +166,20 @@ class Subscription:
         self.offered += 1
         self._drop(envelope, "timeout")
 
-    async def wait_credit(self, envelope: Envelope, seconds: float) -> bool:
-        """Queue *envelope* when there is room, in the order of asking; False after *seconds*."""
+    def ask_credit(self, envelope: Envelope) -> asyncio.Future[bool]:
+        """Queue *envelope* when there is room, in the order of asking: True; False if it closes."""
         granted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        entry = (granted, envelope)
-        self._credit.append(entry)
+        self._credit.append((granted, envelope))
         self._simplify()
-        try:
-            async with asyncio.timeout(seconds):
-                return await granted
-        except TimeoutError:
-            return False
-        finally:
-            if entry in self._credit:
-                self._credit.remove(entry)
-                self._simplify()
+        return granted
+
+    def withdraw(self, granted: asyncio.Future[bool]) -> bool:
+        """Ask no more; whether there was no answer yet."""
+        is_late = granted.cancel()
+        if is_late:
+            self._credit = deque(asked for asked in self._credit if asked[0] is not granted)
+            self._simplify()
+        return is_late
 
     def close(self) -> None:
         """End the subscription: what is queued counts as dropped, the iteration ends."""
@@ -294,6 +293,7 @@ class Subscription:
             return False
         self.expired += 1
         self._gap += envelope.dropped_before
+        self.is_simple = self.is_simple and not self._gap
         self._bus.count_expired(envelope.topic)
         return True
 

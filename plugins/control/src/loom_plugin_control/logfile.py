@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 NAME = "loom.log"
@@ -100,21 +100,26 @@ def history(file: Path) -> list[Path]:
     return [*(file.with_name(f"{file.name}.{n}") for n in range(KEPT, 0, -1)), file]
 
 
-def last_lines(file: Path, count: int, wanted: Callable[[str], bool]) -> list[str]:
-    """The last *count* lines that are *wanted*, the oldest first."""
+def last_lines(lines: Iterable[str | None], count: int) -> list[str]:
+    """The last *count* of *lines* up to the first pause."""
     found: deque[str] = deque(maxlen=count)
-    for part in history(file):
-        if part.is_file():
-            with part.open(encoding="utf-8", errors="replace") as lines:
-                found.extend(line for line in lines if wanted(line))
+    for line in lines:
+        if line is None:
+            break
+        found.append(line)
     return list(found)
 
 
-def follow(file: Path, every: float) -> Iterator[str]:
-    """The lines that are appended from now on, across new files; looks *every* so many seconds."""
-    never = threading.Event()
+def read_log(file: Path) -> Iterator[str | None]:
+    """The lines of *file* and its history, the oldest first; None when there are no more yet.
+
+    Whoever goes on after None is told what was written meanwhile, across new files.
+    """
+    for part in history(file)[:-1]:
+        if part.is_file():
+            with part.open(encoding="utf-8", errors="replace") as lines:
+                yield from lines
     source = file.open(encoding="utf-8", errors="replace")
-    source.seek(0, os.SEEK_END)
     partial = ""
     while True:
         text = source.read()
@@ -122,10 +127,10 @@ def follow(file: Path, every: float) -> Iterator[str]:
             source.close()
             source = file.open(encoding="utf-8", errors="replace")
             continue
-        *lines, partial = (partial + text).split("\n")
-        yield from (line + "\n" for line in lines)
+        *whole, partial = (partial + text).split("\n")
+        yield from (f"{line}\n" for line in whole)
         if not text:
-            never.wait(every)
+            yield None
 
 
 def _is_replaced(file: Path, source: io.TextIOWrapper) -> bool:

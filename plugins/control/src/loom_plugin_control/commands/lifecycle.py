@@ -19,7 +19,7 @@ from loom_plugin_control.instance import (
     folder_argument,
     lock_holder,
 )
-from loom_plugin_control.logfile import NAME, last_lines
+from loom_plugin_control.logfile import NAME, last_lines, read_log
 from loom_plugin_control.rendering import printable, record_line, say, status_text, up_text
 
 INSIST = 3.0
@@ -66,7 +66,7 @@ up.params = [option for option in up.params if option.name != "log"]
 def _explain(error: dict[str, Any], paths: Paths) -> NoReturn:
     """End with the reason; one that the log knows more about is followed by its end."""
     log = paths.state / NAME
-    if error["code"] == background.FAILED and (lines := last_lines(log, 5, lambda line: True)):
+    if error["code"] == background.FAILED and (lines := last_lines(read_log(log), 5)):
         say(f"The end of {log}:", err=True)
         for line in lines:
             say(f"  {record_line(line)}", err=True)

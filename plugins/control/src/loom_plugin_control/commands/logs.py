@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 
 from loom_plugin_control.client import CommandFailed
 from loom_plugin_control.instance import find_instance, folder_argument
-from loom_plugin_control.logfile import NAME, follow, last_lines
+from loom_plugin_control.logfile import NAME, last_lines, read_log
 from loom_plugin_control.rendering import LEVELS, is_at_least, record_line, say
 
 LOOK = 0.2
@@ -49,11 +50,19 @@ def logs(
         raise CommandFailed(f"there is no {log}: no Loom was started there with `loom up`")
     wanted = _filter(level, text)
     show = _raw if as_json else _rendered
-    appended = follow(log, LOOK) if is_followed else ()
-    for line in last_lines(log, count, wanted):
+    lines = (line for line in read_log(log) if line is None or wanted(line))
+    for line in last_lines(lines, count):
         show(line)
-    for line in appended:
-        if wanted(line):
+    if is_followed:
+        _follow(lines, show)
+
+
+def _follow(lines: Iterator[str | None], show: Callable[[str], None]) -> None:
+    never = threading.Event()
+    for line in lines:
+        if line is None:
+            never.wait(LOOK)
+        else:
             show(line)
 
 

@@ -1,0 +1,83 @@
+"""`loom run`: an app's folder in the foreground, in real and in simulated time."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.e2e.instance import Instance, is_alive, wait_for
+
+HOURLY = """
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from loom_kernel import hookimpl
+
+@hookimpl
+@asynccontextmanager
+async def loom_attach(host):
+    async def count():
+        while True:
+            await host.clock.sleep_until(host.clock.time() + 3600)
+            await host.publish("hour.passed")
+
+    async def say(event):
+        print("hour at", datetime.fromtimestamp(event.time, tz=UTC).isoformat(), flush=True)
+
+    host.on("hour.passed", handler=say)
+    host.spawn(count(), "hours")
+    yield
+    print("detached", flush=True)
+"""
+
+
+@pytest.mark.feature("CLI-01")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_command_starts_and_one_signal_ends_everything(
+    bare: Instance, number: signal.Signals
+) -> None:
+    bare.add_plugin("hourly", HOURLY)
+    app = bare.start("run", "--with", "hourly")
+    wait_for(lambda: bare.status()["state"] == "ready")
+    status = bare.status()
+    assert status["pid"] == app.pid
+    assert set(status["plugins"]) == {"control", "hourly"}
+    watching = bare.tail()
+    app.send_signal(number)
+    told, said = app.communicate(timeout=20)
+    assert app.returncode == 0, said
+    assert told == "detached\n"
+    assert "Loom is ready (test): control, hourly" in said
+    assert watching.wait(20) == 0
+    assert not is_alive(app.pid)
+    assert not (bare.state / "control.sock").exists()
+
+
+@pytest.mark.feature("CLI-01")
+def test_down_ends_a_foreground_instance_too(bare: Instance) -> None:
+    app = bare.start("run")
+    wait_for(lambda: bare.status()["state"] == "ready")
+    assert bare.loom("down").returncode == 0
+    assert app.wait(20) == 0
+
+
+@pytest.mark.feature("CLI-01")
+def test_a_simulated_day_takes_seconds_and_leaves_no_state(bare: Instance) -> None:
+    bare.add_plugin("hourly", HOURLY)
+    done = bare.loom("run", "--with", "hourly", "--simulate", "24h5m", timeout=30)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 25
+    assert len(set(lines)) == 25
+    assert lines[-1] == "detached"
+    assert "1 d 5 m have passed" in done.stderr
+    assert not bare.state.exists()
+
+
+@pytest.mark.feature("CLI-01")
+def test_where_there_is_no_app_nothing_is_run(bare: Instance) -> None:
+    (bare.folder / "loom.toml").unlink()
+    done = bare.loom("run")
+    assert done.returncode == 2
+    assert "loom run DIR" in done.stderr
+    assert bare.loom("run", "--simulate", "soon").returncode == 2
