@@ -22,7 +22,7 @@ export UV_SYSTEM_CERTS ?= true
 endif
 unexport VIRTUAL_ENV PYTHONPATH
 
-.PHONY: help demo test check fix types test-isolated bench ledger docs dist pins sync clean
+.PHONY: help demo test check fix types test-isolated bench ledger docs reference dist pins sync clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -39,6 +39,7 @@ check: .venv/.synced ## Formatting, lint, types, import contracts, pins
 	$(MAKE) types
 	$(BIN)/python scripts/import_contracts.py
 	$(BIN)/python scripts/pins.py --check
+	$(BIN)/python scripts/reference.py --check
 
 fix: .venv/.synced ## Format, and mend what lint can mend
 	$(BIN)/ruff format .
@@ -59,6 +60,9 @@ ledger: .venv/.synced ## List every feature with the tests that prove it (ARGS=-
 
 docs: .venv/.synced ## Build the documentation into site/
 	$(BIN)/zensical build --clean --strict
+
+reference: ## Write the page about plugins from their manifests
+	$(PYTHON) scripts/reference.py
 
 dist: .venv/.synced ## Build every wheel and source archive into dist/ (they are never uploaded)
 	rm -rf dist

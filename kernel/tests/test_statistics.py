@@ -19,9 +19,7 @@ def topic(runtime: Runtime, name: str) -> TopicStats:
     return found
 
 
-async def test_a_topic_counts_what_happened_on_it(
-    host: Host, runtime: Runtime, take: Any
-) -> None:
+async def test_a_topic_counts_what_happened_on_it(host: Host, runtime: Runtime, take: Any) -> None:
     reader = host.subscribe("a", "x")
     host.subscribe("*", qos="realtime", capacity=2)
     for _ in range(5):

@@ -35,7 +35,8 @@ def installed(cache: str = "") -> dict[str, Entry]:
     file = os.path.join(cache, f"plugins-{zlib.crc32(sys.prefix.encode()):08x}.json")
     known = _read(file) if cache else None
     if known is not None and known["key"] == _key(known["entries"]):
-        return known["entries"]
+        cached: dict[str, Entry] = known["entries"]
+        return cached
     entries = _scan()
     if cache:
         _write(file, {"key": _key(entries), "entries": entries})

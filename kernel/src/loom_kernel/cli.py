@@ -178,9 +178,7 @@ def run_kernel(
 
     async def main() -> int:
         names = chosen_plugins(chosen, config, with_, without)
-        runtime = Runtime(
-            paths, config, names, profile=name, clock=clock, entries=_catalogue()
-        )
+        runtime = Runtime(paths, config, names, profile=name, clock=clock, entries=_catalogue())
         return await serve(runtime, on_ready)
 
     with StateLock(paths):

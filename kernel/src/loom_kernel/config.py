@@ -193,12 +193,15 @@ def _schema(keys: dict[str, Any]) -> dict[str, Any] | Setting:
     if keys.get("free"):
         return Setting("table", "")
     return {
-        key: Setting(kind, "") if isinstance(kind, str) else _schema(kind)
+        key: msgspec.convert({"type": kind, "help": ""}, Setting)
+        if isinstance(kind, str)
+        else _schema(kind)
         for key, kind in keys.items()
     }
 
 
 def _read(file: Path) -> Source:
+    text = ""
     try:
         text = file.read_text("utf-8")
         return Source(str(file), tomllib.loads(text), text)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from random import Random
-from typing import Any, Protocol, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 import msgspec
 
@@ -44,14 +45,6 @@ class World(msgspec.Struct):
     stop_requested: asyncio.Event | None = None
 
 
-class Publish(Protocol):
-    """`Host.publish`."""
-
-    def __call__(
-        self, topic: str, data: Any = None, type: str = "", **fields: Unpack[EnvelopeFields]
-    ) -> Coroutine[Any, Any, int]: ...
-
-
 class Host:
     """A plugin's side of the runtime. Whatever it publishes carries its name as sender."""
 
@@ -73,7 +66,13 @@ class Host:
         self.paths = world.paths.of(name)
         self.log = logging.getLogger(f"loom.{name}")
         self.world = world
-        self.identity = Identity(name, f"loom://{world.bus.node}/{name}")
+        who = Identity(name, f"loom://{world.bus.node}/{name}")
+        self.publish = partial(world.bus.publish, who)
+        """`Bus.publish` under this name: `await host.publish(topic, data, type, **fields)`."""
+        self.publish_nowait = partial(world.bus.publish_nowait, who)
+        """`Bus.publish_nowait` under this name."""
+        self.request = partial(world.bus.request, who)
+        """`Bus.request` under this name: `await host.request(topic, data, timeout=5.0)`."""
         self._subscriptions: dict[Subscription, None] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._scopes: dict[Host, None] = {}
@@ -83,18 +82,6 @@ class Host:
         self._health: Callable[[], Health] = Health
 
     # -- events ------------------------------------------------------------------------------
-
-    def publish(
-        self, topic: str, data: Any = None, type: str = "", **fields: Unpack[EnvelopeFields]
-    ) -> Coroutine[Any, Any, int]:
-        """`Bus.publish` under this name; await it."""
-        return self.world.bus.publish(self.identity, topic, data, type, **fields)
-
-    def publish_nowait(
-        self, topic: str, data: Any = None, type: str = "", **fields: Unpack[EnvelopeFields]
-    ) -> int:
-        """`Bus.publish_nowait` under this name."""
-        return self.world.bus.publish_nowait(self.identity, topic, data, type, **fields)
 
     def subscribe(self, *patterns: str, **options: Unpack[SubscribeOptions]) -> Subscription:
         """`Bus.subscribe`; iterate over the result. It ends with this host at the latest."""
@@ -110,18 +97,6 @@ class Host:
         subscription = self.subscribe(*patterns, **options)
         self.spawn(subscription.serve(handler), subscription.name)
         return subscription
-
-    def request(
-        self,
-        topic: str,
-        data: Any = None,
-        type: str = "",
-        *,
-        timeout: float = 5.0,
-        **fields: Unpack[EnvelopeFields],
-    ) -> Coroutine[Any, Any, Envelope]:
-        """`Bus.request` under this name; await it."""
-        return self.world.bus.request(self.identity, topic, data, type, timeout=timeout, **fields)
 
     async def reply(
         self,

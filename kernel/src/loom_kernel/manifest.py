@@ -39,10 +39,11 @@ class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return f"must be of type {self.type}, not {value!r}"
         if self.choices and value not in self.choices:
             return f"is {value!r}, must be one of {', '.join(map(repr, self.choices))}"
-        if self.min is not None and value < self.min:
-            return f"is {value!r}, must be at least {self.min:g}"
-        if self.max is not None and value > self.max:
-            return f"is {value!r}, must be at most {self.max:g}"
+        if isinstance(value, int | float):
+            if self.min is not None and value < self.min:
+                return f"is {value!r}, must be at least {self.min:g}"
+            if self.max is not None and value > self.max:
+                return f"is {value!r}, must be at most {self.max:g}"
         return ""
 
 

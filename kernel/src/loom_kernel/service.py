@@ -66,15 +66,16 @@ async def serve(runtime: Runtime, on_ready: Callable[[Runtime], bool | None]) ->
     """
     loop = asyncio.get_running_loop()
 
-    def interrupt() -> None:
-        if runtime.stop_requested.is_set():
-            log.warning("stopped at once by a second signal")
-            logging.shutdown()
+    def interrupt(number: int, frame: object) -> None:
+        # A plain handler: it is heard even while some plugin's code blocks the event loop.
+        if heard or runtime.stop_requested.is_set():
+            os.write(2, b"stopped at once by a second signal\n")
             os._exit(EXIT_INTERRUPTED)
-        runtime.stop_requested.set()
+        heard.append(number)
+        loop.call_soon_threadsafe(runtime.stop_requested.set)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, interrupt)
+    heard: list[int] = []
+    before = {n: signal.signal(n, interrupt) for n in (signal.SIGTERM, signal.SIGINT)}
     try:
         await runtime.start()
         gc.freeze()
@@ -83,6 +84,8 @@ async def serve(runtime: Runtime, on_ready: Callable[[Runtime], bool | None]) ->
             await runtime.stop_requested.wait()
     finally:
         report = await runtime.stop()
+        for known, handler in before.items():
+            signal.signal(known, handler)
     if report.stuck:
         log.error("ended with %d tasks that did not", len(report.stuck))
         logging.shutdown()

@@ -49,6 +49,8 @@ def test_a_state_folder_that_others_can_read_is_named(tmp_path: Path) -> None:
 def test_people_get_lines_with_remedies(tmp_path: Path) -> None:
     (tmp_path / "loom.toml").write_text("nonsense", "utf-8")
     command = [sys.executable, "-m", "loom_kernel", "doctor"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 1
     assert "✗ configuration" in done.stdout

@@ -152,8 +152,8 @@ def test_a_run_that_nobody_could_get_because_loom_was_stopping_is_late_not_lost(
     async def work(clock: VirtualClock) -> None:
         async with timers(clock, tmp_path, settings) as (runtime, first):
             await clock.sleep_until(MIDNIGHT + 8 * HOUR - 1)
-            runtime.bus.refuse_roots()  # what stopping does first
-            await clock.sleep(2)
+            with runtime.bus.roots_refused():  # what stopping does first
+                await clock.sleep(2)
         async with timers(clock, tmp_path, settings) as (_, second):
             await clock.sleep(1)
         assert scheduled(first) == []

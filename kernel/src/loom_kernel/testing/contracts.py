@@ -54,7 +54,8 @@ def _attaches(module: Any) -> bool:
 def _check_settings(shape: Any, declared: set[str]) -> None:
     if shape is None:
         return
-    fields = set(getattr(shape, "__struct_fields__", None) or getattr(shape, "model_fields", ()))
+    found: Any = getattr(shape, "__struct_fields__", None) or getattr(shape, "model_fields", ())
+    fields = set(found)
     assert fields == declared, f"loom_settings has {fields}, the manifest lists {declared}"
 
 

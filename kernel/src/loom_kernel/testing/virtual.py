@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[valid-type, misc]  # platform alias
+class _JumpingSelector(selectors.DefaultSelector):
     """Looks at real files without waiting, and lets the loop's time pass instead."""
 
     loop: VirtualLoop
@@ -43,7 +43,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Let *seconds* pass."""
         self._elapsed += seconds
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(  # type: ignore[override]  # the base is generic in the arguments
+        self, executor: Any, func: Any, *args: Any
+    ) -> Any:
         future = super().run_in_executor(executor, func, *args)
         self.busy_threads += 1
         future.add_done_callback(self._thread_done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from loom.contracts import AgentDefinition, AgentRecord, AgentState
 from loom_kernel import Envelope, Host, LoomError, Subscription
@@ -42,9 +43,10 @@ class Actor:
         except BaseException:
             await host.aclose()
             raise
+        handle = self._handle if self.definition.concurrency == "queue" else self._spread
         self._mailbox = host.on(
             *dict.fromkeys(self._topics),
-            handler=self._handle if self.definition.concurrency == "queue" else self._spread,
+            handler=partial(handle, host),
             capacity=self.definition.mailbox,
             name=f"agent:{self.definition.id}",
         )
@@ -107,21 +109,19 @@ class Actor:
 
     # -- events ------------------------------------------------------------------------------
 
-    async def _handle(self, envelope: Envelope) -> None:
-        assert self._host is not None  # the mailbox exists only while the host does
+    async def _handle(self, host: Host, envelope: Envelope) -> None:
         self._last_active = self._parent.clock.time()
         self._handled += 1
         try:
-            await self.definition.on_event(self._host, envelope)
+            await self.definition.on_event(host, envelope)
         except Exception as error:
             self._failed += 1
             failure = {"event": envelope.id, "topic": envelope.topic, "error": repr(error)}
             await self._parent.publish(f"agent.{self.definition.id}.failed", failure)
             raise
 
-    async def _spread(self, envelope: Envelope) -> None:
+    async def _spread(self, host: Host, envelope: Envelope) -> None:
         """Handle *envelope* beside others, as the policy allows."""
-        assert self._host is not None
         policy = self.definition.concurrency
         if len(self._running) >= self._width:
             if policy == "reject":
@@ -134,7 +134,7 @@ class Actor:
             while len(self._running) >= self._width:
                 self._is_free.clear()
                 await self._is_free.wait()
-        task = self._host.spawn(self._handle(envelope), f"event/{envelope.id}")
+        task = host.spawn(self._handle(host, envelope), f"event/{envelope.id}")
         self._running.add(task)
         task.add_done_callback(self._done)
 

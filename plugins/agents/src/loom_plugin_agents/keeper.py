@@ -1,4 +1,4 @@
-"""The agents of a runtime: created, started, stopped, deleted and found by id, topic, capability."""
+"""The agents of a runtime: created, started, stopped, deleted; found by id, topic, capability."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import click
-from loom_kernel import Paths, find_paths
+from loom_kernel import Paths, find_paths, private_dir
 
 APP = "loom.toml"
 LOCK = "loom.lock"  # the kernel's `StateLock` holds it, and writes its process number into it
@@ -31,6 +31,18 @@ def find_instance(folder: str | None, state: Path | None) -> Paths:
         raise click.UsageError(f"{folder} holds no {APP}; make an app with: loom new app NAME")
     here = Path(folder) if folder else Path.cwd()
     return find_paths(here if (here / APP).is_file() else None, state)
+
+
+def prepare_state(state: Path) -> None:
+    """Make *state*, what is missing above it, and its folder for plugins, for their owner only.
+
+    Raises:
+        ConfigError: it belongs to somebody else, or others may write to it.
+    """
+    plugins = state / "plugins"
+    for folder in (*reversed(plugins.parents), plugins):
+        if folder in (state, plugins) or not folder.exists():
+            private_dir(folder)
 
 
 def lock_holder(state: Path) -> int:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -66,7 +67,7 @@ def event_line(line: Mapping[str, Any]) -> str:
 
 def _short(event: Mapping[str, Any]) -> str:
     if "data_base64" in event:
-        return f"{len(event['data_base64']) * 3 // 4} bytes"
+        return f"{len(b64decode(event['data_base64']))} bytes"
     return "" if event["data"] is None else json.dumps(event["data"], ensure_ascii=False)
 
 

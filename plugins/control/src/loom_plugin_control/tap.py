@@ -77,7 +77,7 @@ def event_frame(envelope: Envelope) -> bytes:
         frame = b'{"event":%b}' % envelope.to_json()
         problem = f"data left out: the event has {len(frame)} bytes"
     except PayloadNotSerializable as error:
-        frame, problem = b"", str(error)
+        frame, problem = b"", str(error).partition(": ")[2]  # the line names the topic already
     if frame and len(frame) < MAX_FRAME:
         return frame
     bare: dict[str, Any] = msgspec.json.decode(

@@ -99,7 +99,8 @@ def _config(paths: Paths) -> Iterator[Finding]:
     yield Finding("configuration", "ok", f"profile {profile}: {', '.join(names)}")
     for name in names:
         if name not in runtime.plugins.manifests:
-            yield Finding("plugin", "error", f"{name} is chosen but not usable", f"loom plugins {name}")
+            remedy = f"loom plugins {name}"
+            yield Finding("plugin", "error", f"{name} is chosen but not usable", remedy)
 
 
 def _plugins(paths: Paths) -> Iterator[Finding]:

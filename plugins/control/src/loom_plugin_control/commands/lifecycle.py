@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from loom_kernel import AlreadyRunning, Paths, RealClock, private_dir, runtime_options
+from loom_kernel import AlreadyRunning, Paths, RealClock, runtime_options
 
 from loom_plugin_control import background
 from loom_plugin_control.client import CommandFailed, NotRunning, ask, unreachable
@@ -18,6 +18,7 @@ from loom_plugin_control.instance import (
     find_instance,
     folder_argument,
     lock_holder,
+    prepare_state,
 )
 from loom_plugin_control.logfile import NAME, last_lines, read_log
 from loom_plugin_control.rendering import printable, record_line, say, status_text, up_text
@@ -47,7 +48,7 @@ def up(folder: str | None, timeout: float, as_json: bool, **options: Any) -> Non
     loom up --profile server --set plugins.timers.enabled=false
     """
     paths = find_instance(folder, options.pop("state"))
-    private_dir(paths.state)
+    prepare_state(paths.state)
     if holder := lock_holder(paths.state):
         raise AlreadyRunning(paths.state, holder)
     try:

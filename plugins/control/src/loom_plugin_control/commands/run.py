@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from loom_kernel import RealClock, describe_ready, run_kernel, runtime_options
 
-from loom_plugin_control.instance import APP, find_instance
+from loom_plugin_control.instance import APP, find_instance, prepare_state
 from loom_plugin_control.rendering import duration, parse_duration
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def run(folder: str | None, dev: bool, simulate: float, **options: Any) -> None:
         options["overrides"] = ("plugins.agents.reload=true", *options["overrides"])
     if simulate:
         sys.exit(_simulate(paths.project, simulate, options))
+    prepare_state(paths.state)
     options["with_"] = (*options["with_"], "control")
     sys.exit(run_kernel(paths.project, _announce, **options))
 
