@@ -1,17 +1,12 @@
-"""What the fault tests start from."""
-
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.instance import Instance
+from tests.faults.installations import Site, make_site
 
 
 @pytest.fixture
-def bare(home: Path) -> Iterator[Instance]:
-    """An app with nothing but the control plugin; what it starts is ended with the test."""
-    with Instance(home / "app") as instance:
-        yield instance
+def site(tmp_path: Path) -> Site:
+    return make_site(tmp_path / "site")

@@ -106,7 +106,7 @@ def _describe(point: Any) -> Entry:
     try:
         entry["file"] = _find_manifest(point.value.partition(".")[0])
         entry["manifest"] = _parse(entry["file"])
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, RecursionError) as error:
         entry["problem"] = f"{MANIFEST}: {error}"
     return entry
 

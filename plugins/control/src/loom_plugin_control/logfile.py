@@ -44,6 +44,7 @@ class LogFile(io.TextIOBase):
         self._limit = limit
         self._lost = 0
         self._is_torn = False
+        self._is_between_lines = True
         self._lock = threading.RLock()
         self._descriptor = open_log(file)
         self._descriptors: tuple[int, ...] = ()
@@ -64,12 +65,20 @@ class LogFile(io.TextIOBase):
         """Append *text*; return its length, whatever became of it."""
         with self._lock:
             try:
-                if os.fstat(self._descriptor).st_size >= self._limit:
+                if self._is_between_lines and os.fstat(self._descriptor).st_size >= self._limit:
                     self._rotate()
+                self._is_between_lines = text.endswith("\n")
                 self._append(text.encode("utf-8", "backslashreplace"))
             except OSError:
                 self._lost += 1
         return len(text)
+
+    def close(self) -> None:
+        """End the file; what is written later is lost."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        super().close()
 
     def _append(self, line: bytes) -> None:
         if self._lost:
@@ -121,16 +130,19 @@ def read_log(file: Path) -> Iterator[str | None]:
                 yield from lines
     source = file.open(encoding="utf-8", errors="replace")
     partial = ""
-    while True:
-        text = source.read()
-        if not text and _is_replaced(file, source):
-            source.close()
-            source = file.open(encoding="utf-8", errors="replace")
-            continue
-        *whole, partial = (partial + text).split("\n")
-        yield from (f"{line}\n" for line in whole)
-        if not text:
-            yield None
+    try:
+        while True:
+            text = source.read()
+            if not text and _is_replaced(file, source):
+                source.close()
+                source = file.open(encoding="utf-8", errors="replace")
+                continue
+            *whole, partial = (partial + text).split("\n")
+            yield from (f"{line}\n" for line in whole)
+            if not text:
+                yield None
+    finally:
+        source.close()
 
 
 def _is_replaced(file: Path, source: io.TextIOWrapper) -> bool:
