@@ -47,9 +47,10 @@ AUDIT = """
 import os, sys
 
 def watch(event, arguments):
-    if event == "import" and str(arguments[0]).startswith("strange_"):
-        with open(os.environ["AUDIT"], "a") as imported:
-            imported.write(arguments[0] + "\\n")
+    file = getattr(arguments[0], "co_filename", "") if event == "exec" else ""
+    if "strange_" in file:
+        with open(os.environ["AUDIT"], "a") as executed:
+            executed.write(file.rpartition("strange_")[2].partition("/")[0] + "\\n")
 
 if "AUDIT" in os.environ:
     sys.addaudithook(watch)
@@ -65,6 +66,7 @@ class Ended:
     err: str
     events: list[tuple[str, Any]]
     imported: set[str]
+    """Plugins of the site of which any line was executed."""
 
     @property
     def ready(self) -> dict[str, Any]:
@@ -117,7 +119,7 @@ class Site:
         """Write the metadata of a distribution."""
         metadata = self.folder / f"{distribution}-1.0.dist-info"
         metadata.mkdir()
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\n")
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
         (metadata / "entry_points.txt").write_bytes(entry_points)
 
     def start(
@@ -126,10 +128,18 @@ class Site:
         """Run `loom kernel --exit-when-ready` with the plugins *choose* (all) and the witness."""
         chosen = self.names if choose is None else ["witness", *choose]
         flags = [flag for name in chosen for flag in ("--with", name)]
+        return self.loom(
+            "kernel", "--profile", "mobile-lite", "--exit-when-ready", *flags, *arguments,
+            **environment,
+        )  # fmt: skip
+
+    def loom(self, *arguments: str, **environment: str) -> Ended:
+        """Run the `loom` command where this site is installed."""
         told, audit = self.folder / "told", self.folder / "audit"
+        audit.unlink(missing_ok=True)
         variables = {"PYTHONPATH": str(self.folder), "WITNESS": str(told), "AUDIT": str(audit)}
         done = subprocess.run(
-            [LOOM, "kernel", "--profile", "mobile-lite", "--exit-when-ready", *flags, *arguments],
+            [LOOM, *arguments],
             env=os.environ | variables | environment, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         lines = told.read_text().splitlines() if told.exists() else []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import os
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -151,4 +152,131 @@ def test_every_way_to_be_broken_at_once(site: Site) -> None:
     unsaid = [b.name for b in BROKEN if f"plugin {b.name} is not used" not in ended.err]
     assert not unsaid
     assert ended.quarantined["raises"]["distribution"] == "strange_raises"
-    assert ended.quarantined["raises"]["version"]
+    assert ended.quarantined["raises"]["version"] == "1.0"
+    assert len(BROKEN) >= 40
+
+
+def test_a_plugin_that_is_not_chosen_is_never_imported(site: Site) -> None:
+    site.add("good")
+    site.add("dangerous", "raise SystemExit('imported')")
+    ended = site.start(choose=["good"])
+    assert set(ended.ready["plugins"]) == {"agents", "good", "witness"}
+    assert ended.imported == {"good", "witness"}
+    listed = site.loom("plugins")
+    assert "dangerous" in listed.out
+    assert site.loom("--help").code == 0
+    assert listed.imported == set()
+
+
+def test_a_plugin_switched_off_in_the_configuration_is_never_imported(
+    site: Site, tmp_path: Path
+) -> None:
+    site.add("dangerous", "raise SystemExit('imported')")
+    (tmp_path / "loom.toml").write_text("[plugins.witness]\nenabled = true\n"
+                                        "[plugins.dangerous]\nenabled = false\n")
+    ended = site.start("--project", str(tmp_path), choose=[])
+    assert ended.imported == {"witness"}
+    assert ended.quarantined == {}
+
+
+def test_two_distributions_of_one_name(site: Site) -> None:
+    site.add("twin")
+    site.add("twin", package="strange_other", entry="twin = strange_other.plugin")
+    site.add("good")
+    ended = site.start()
+    assert "good" in ended.ready["plugins"]
+    reason = ended.quarantined["twin"]["reason"]
+    assert "two distributions offer a plugin of this name" in reason
+    assert "'strange_other'" in reason
+    assert "'strange_twin'" in reason
+    assert ended.imported == {"good", "witness"}
+
+
+@pytest.mark.parametrize(
+    "entry_points",
+    [b"[loom.plugins]\nnothing here\n", b"[loom.plugins]\nx = \xff\n", b"\x00\x01", b"", b"[loom"],
+)
+def test_unreadable_metadata_of_a_stranger(site: Site, entry_points: bytes) -> None:
+    site.describe("shambles", entry_points)
+    ended = site.start()
+    assert ended.code == 0, ended.err
+    assert set(ended.ready["plugins"]) == {"agents", "witness"}
+
+
+def test_metadata_without_a_name(site: Site) -> None:
+    site.add("nameless")
+    (site.folder / "strange_nameless-1.0.dist-info" / "METADATA").unlink()
+    ended = site.start()
+    assert set(ended.ready["plugins"]) == {"agents", "nameless", "witness"}
+
+
+def test_a_busy_loop_at_import(site: Site) -> None:
+    site.add("busy", "while True: pass")
+    site.add("good")
+    ended = site.start()
+    assert set(ended.ready["plugins"]) == {"agents", "good", "witness"}
+    assert "had not ended" in ended.quarantined["busy"]["reason"]
+    assert ended.ready["ready_ms"] < 10_000
+
+
+def test_a_plugin_that_is_not_installed_is_named_with_the_nearest(site: Site) -> None:
+    ended = site.start(choose=["wittness"])
+    assert ended.code == 0
+    assert ended.quarantined["wittness"]["reason"] == (
+        "it is not installed; did you mean 'witness'?"
+    )
+
+
+@pytest.mark.parametrize("position", range(4))
+def test_one_that_raises_among_others_in_any_place(site: Site, position: int) -> None:
+    names = [f"n{number}" for number in range(4)]
+    for name in names:
+        site.add(name, attach("raise ValueError(1); yield") if name == names[position] else GOOD)
+    ended = site.start()
+    running = {"agents", "witness", *names} - {names[position]}
+    assert set(ended.ready["plugins"]) == running
+    assert list(ended.quarantined) == [names[position]]
+
+
+@pytest.mark.parametrize("order", itertools.permutations(["a", "b", "c"]))
+def test_plugins_are_attached_by_what_they_require_not_by_who_came_first(
+    site: Site, order: tuple[str, ...]
+) -> None:
+    first, second, third = order
+    site.add(first)
+    site.add(second, manifest=f'requires = ["{first}"]')
+    site.add(third, manifest=f'after = ["{second}"]')
+    ended = site.start()
+    ranks = [ended.ready["plugins"].index(name) for name in order]
+    assert ranks == sorted(ranks)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "yield; raise ValueError('at the end')",
+        "yield; raise SystemExit(3)",
+        "yield; await asyncio.sleep(3600)",
+        "host.spawn(asyncio.sleep(3600), 'sleeper'); yield",
+    ],
+)
+def test_a_plugin_that_fails_at_the_end_holds_up_nobody(site: Site, body: str) -> None:
+    farewell = attach("yield\n    open(host.paths.cache.parent / 'farewell', 'w').close()")
+    site.add("other", farewell.replace("yield\n", "host.paths.cache.parent.mkdir(parents=True, exist_ok=True)\n    yield\n"))
+    site.add("zz-last", attach(body), package="strange_last")
+    ended = site.start("--set", "kernel.detach_timeout=0.2")
+    assert ended.code == 0, ended.err
+    assert "zz-last" in ended.ready["plugins"]
+    assert (Path(os.environ["XDG_CACHE_HOME"]) / "loom" / "farewell").exists()
+
+
+def test_a_plugin_that_clings_to_its_start_does_not_keep_the_process(site: Site) -> None:
+    cling = (
+        "while True:\n        try:\n            await asyncio.sleep(60)\n"
+        "        except asyncio.CancelledError:\n            await asyncio.sleep(0)\n    yield"
+    )
+    site.add("clings", attach(cling))
+    ended = site.start("--set", "kernel.attach_timeout=0.3")
+    assert ended.code == 0
+    assert "was not ready" in ended.quarantined["clings"]["reason"]
+    assert "clings/attach" in ended.err

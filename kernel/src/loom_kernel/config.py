@@ -44,7 +44,7 @@ class KernelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[kernel]`; all in seconds."""
 
     import_timeout: float = 2.0
-    attach_timeout: float = 5.0
+    attach_timeout: float = 4.0
     drain_timeout: float = 20.0
     detach_timeout: float = 3.0
 

@@ -48,6 +48,7 @@ class Plugins:
         self.manifests: dict[str, Manifest] = {}
         self.modules: dict[str, Any] = {}
         self.quarantined: dict[str, Quarantined] = {}
+        self._originals: dict[str, dict[str, Any]] = {}
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(Hooks)
         self._unreadable: dict[str, PluginError] = {}
@@ -163,28 +164,48 @@ class Plugins:
             thread.join(seconds)
             if thread.is_alive():
                 hung.append((name, thread))
+        patience = seconds
         for name, thread in hung:
-            thread.join(seconds)
+            thread.join(patience)
             if thread.is_alive():
+                patience = 0.0  # the others had as long meanwhile
                 self.modules.pop(name, None)
                 self.quarantine(name, "import", f"its import had not ended after {seconds:g} s")
 
     def _start_import(self, name: str) -> threading.Thread:
         def run() -> None:
-            before = _snapshot()
             try:
                 module = importlib.import_module(self.entries[name]["module"])
             except BaseException as error:  # noqa: BLE001  # SystemExit and worse: an import may do anything
                 self.quarantine(name, "import", describe(error))
-                return
-            if replaced := _restore(before):
-                self.quarantine(name, "import", f"it replaced {', '.join(replaced)}")
-            else:
+            self._restore(name)
+            if name not in self.quarantined:
                 self.modules[name] = module
 
+        for guarded in _GUARDED:
+            if guarded in sys.modules and guarded not in self._originals:
+                self._originals[guarded] = dict(vars(sys.modules[guarded]))
         thread = threading.Thread(target=run, name=f"loom-import-{name}", daemon=True)
         thread.start()
         return thread
+
+    def _restore(self, importing: str) -> None:
+        """Take back what was replaced in guarded modules, and quarantine who did it.
+
+        Imports may run side by side, so it need not have been the plugin *importing*.
+        """
+        packages = {_package(entry["module"]): name for name, entry in self.entries.items()}
+        replaced: dict[str, list[str]] = {}
+        for module, originals in self._originals.items():
+            present = vars(sys.modules[module])
+            for name, value in originals.items():
+                if name in present and present[name] is not value and not name.startswith("_"):
+                    origin = _package(str(getattr(present[name], "__module__", "")))
+                    culprit = packages.get(origin, importing)
+                    replaced.setdefault(culprit, []).append(f"{module}.{name}")
+                    setattr(sys.modules[module], name, value)
+        for culprit, names in replaced.items():
+            self.quarantine(culprit, "import", f"it replaced {', '.join(names)}")
 
     # -- hooks -------------------------------------------------------------------------------
 
@@ -194,7 +215,7 @@ class Plugins:
         try:
             for specs in specify() if specify else ():
                 self._manager.add_hookspecs(specs)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.quarantine(name, "loom_add_hookspecs", describe(error))
 
     def _register(self, name: str) -> None:
@@ -232,17 +253,5 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
-def _snapshot() -> dict[str, dict[str, Any]]:
-    return {name: dict(vars(sys.modules[name])) for name in _GUARDED if name in sys.modules}
-
-
-def _restore(before: dict[str, dict[str, Any]]) -> list[str]:
-    """Take back what was replaced since *before*; say what that was."""
-    replaced = []
-    for module, names in before.items():
-        present = vars(sys.modules[module])
-        for name, value in names.items():
-            if name in present and present[name] is not value and not name.startswith("_"):
-                replaced.append(f"{module}.{name}")
-                setattr(sys.modules[module], name, value)
-    return replaced
+def _package(module: str) -> str:
+    return module.partition(".")[0]

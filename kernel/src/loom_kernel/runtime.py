@@ -14,7 +14,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from random import Random
-from types import TracebackType
 from typing import Any, Literal, Self
 
 import msgspec
@@ -53,12 +52,11 @@ class _Attached:
     def __init__(self, host: Host, manager: AbstractAsyncContextManager[None]) -> None:
         self.host = host
         self.failure: BaseException | None = None
+        self.stuck: list[str] = []
         self._manager = manager
         self._is_ready = asyncio.Event()
         self._may_leave = asyncio.Event()
-        self._task = asyncio.get_running_loop().create_task(
-            self._live(), name=f"{host.name}/attach"
-        )
+        self._task = host.spawn(self._live(), "attach")
 
     async def _live(self) -> None:
         try:
@@ -73,23 +71,18 @@ class _Attached:
         finally:
             self._is_ready.set()
 
-    async def entered(self, seconds: float) -> None:
-        """Wait until it is ready.
-
-        Raises:
-            PluginError: it failed, or was not ready in time; nothing of it is left.
-        """
+    async def entered(self, seconds: float) -> str:
+        """Wait until it is ready; else return what kept it from that, and end what it began."""
         try:
             async with asyncio.timeout(seconds):
                 await self._is_ready.wait()
         except TimeoutError:
-            await self.leave(seconds)
-            raise PluginError(
-                self.host.name, "attach", f"it was not ready after {seconds:g} s"
-            ) from None
-        if self.failure is not None:
-            await self.host.aclose()
-            raise PluginError(self.host.name, "attach", describe(self.failure)) from self.failure
+            self.stuck = await self.leave(min(seconds, 1.0))
+            return f"it was not ready after {seconds:g} s"
+        if self.failure is None:
+            return ""
+        await self.host.aclose()
+        return describe(self.failure)
 
     async def leave(self, seconds: float) -> list[str]:
         """Leave what was entered and end what is left; return what would not end."""
@@ -140,6 +133,7 @@ class Runtime:
         self.world.status, self.world.stop_requested = self.status, self.stop_requested
         self._started = self.clock.time()
         self._attached: dict[str, _Attached] = {}
+        self._stuck: list[str] = []
 
     @property
     def quarantined(self) -> dict[str, Quarantined]:
@@ -199,7 +193,7 @@ class Runtime:
         await self._announce("$loom.stopping", {"at_once": at_once})
         if not at_once:
             await self._drain(self._limits.drain_timeout)
-        stuck: list[str] = []
+        stuck = self._stuck
         for name in reversed(self.attached):
             stuck += await self._attached.pop(name).leave(self._limits.detach_timeout)
         undelivered = {s.name: s.queued for s in self.bus.subscriptions() if s.queued}
@@ -219,13 +213,8 @@ class Runtime:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.stop(at_once=kind is not None)
+    async def __aexit__(self, *failure: object) -> None:
+        await self.stop(at_once=failure[0] is not None)
 
     # -- attaching ---------------------------------------------------------------------------
 
@@ -235,13 +224,15 @@ class Runtime:
         raw = self.config.settings(manifest)
         try:
             shape = self.plugins.call(name, "loom_settings")
-            settings = _convert(raw, shape) if shape else raw
+            raw = _convert(raw, shape) if shape else raw
         except PluginError as error:
             self.plugins.quarantine(name, error.stage, error.problem)
-            settings = raw
-        except ValueError as error:
-            raise self.config.complain(("plugins", name), f"[plugins.{name}]: {error}") from error
-        return Host(self.world, name, settings=settings, tables=tables)
+        except (TypeError, ValueError) as error:
+            if raw != manifest.defaults():  # else the plugin disagrees with its own manifest
+                problem = f"[plugins.{name}]: {error}"
+                raise self.config.complain(("plugins", name), problem) from error
+            self.plugins.quarantine(name, "loom_settings", describe(error))
+        return Host(self.world, name, settings=raw, tables=tables)
 
     def _levels(self, order: list[str]) -> list[list[str]]:
         """The plugins in groups, each after all that its members require or come after."""
@@ -271,14 +262,19 @@ class Runtime:
                 manager = self.plugins.call(host.name, "loom_attach", host=host)
                 if manager is not None:
                     entering[host.name] = _Attached(host, manager)
+                elif hasattr(self.plugins.modules[host.name], "loom_attach"):
+                    problem = "it returned nothing; decorate it with @hookimpl"
+                    self.plugins.quarantine(host.name, "loom_attach", problem)
             except (PluginError, TypeError) as error:
                 self.plugins.quarantine(host.name, "attach", str(error))
-        for name, attached in entering.items():
-            try:
-                await attached.entered(self._limits.attach_timeout)
+        seconds = self._limits.attach_timeout
+        failures = await asyncio.gather(*(one.entered(seconds) for one in entering.values()))
+        for (name, attached), failure in zip(entering.items(), failures, strict=True):
+            self._stuck += attached.stuck
+            if failure:
+                self.plugins.quarantine(name, "attach", failure)
+            else:
                 self._attached[name] = attached
-            except PluginError as error:
-                self.plugins.quarantine(name, error.stage, error.problem)
 
     # -- the end -----------------------------------------------------------------------------
 

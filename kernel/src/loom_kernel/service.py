@@ -9,7 +9,6 @@ import logging
 import os
 import signal
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from loom_kernel.errors import AlreadyRunning
@@ -48,12 +47,7 @@ class StateLock:
         os.write(self._file, str(os.getpid()).encode())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *failure: object) -> None:
         os.ftruncate(self._file, 0)
         os.close(self._file)
 

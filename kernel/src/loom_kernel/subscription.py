@@ -23,8 +23,6 @@ import msgspec
 from loom_kernel.envelope import NORMAL_PRIORITY, Envelope
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from loom_kernel.bus import Bus
 
 Qos = Literal["realtime", "batched", "background"]
@@ -406,24 +404,14 @@ class Subscription:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *failure: object) -> None:
         self.close()
         self._leave()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *failure: object) -> None:
         self.close()
         self._leave()
 

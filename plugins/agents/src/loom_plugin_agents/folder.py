@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Mapping
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from loom import Agent
@@ -74,6 +75,14 @@ class AppFolder:
             await self._keeper.delete(id)
 
 
+class _Fresh(SourceFileLoader):
+    """Compiles the text as it is now: two edits within the same second must both count."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return compile(self.get_data(path), path, "exec", dont_inherit=True)
+
+
 def _stamp(file: Path) -> tuple[int, int]:
     try:
         found = file.stat()
@@ -84,13 +93,13 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 def _import(file: Path) -> ModuleType:
     name = f"loom_app_{file.parent.parent.name.replace('-', '_')}.{file.stem}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
+    loader = _Fresh(name, str(file))
+    spec = importlib.util.spec_from_loader(name, loader)
+    if spec is None:
         raise LoomError(f"{file} cannot be imported")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    # Compiled from the text, not from a cache: two edits within the same second must both count.
-    exec(compile(file.read_bytes(), file, "exec"), module.__dict__)  # noqa: S102  # an app is code
+    loader.exec_module(module)
     return module
 
 
