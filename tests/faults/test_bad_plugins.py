@@ -201,11 +201,18 @@ def test_unreadable_metadata_of_a_stranger(site: Site, entry_points: bytes) -> N
     ended = site.start()
     assert ended.code == 0, ended.err
     assert set(ended.ready["plugins"]) == {"agents", "witness"}
+    is_told = "shambles 1.0: entry_points.txt: " in ended.err
+    assert is_told == (b"here" in entry_points or b"\xff" in entry_points)
 
 
-def test_metadata_without_a_name(site: Site) -> None:
+@pytest.mark.parametrize("metadata", [None, b"", b"\xff\xfe", b"Name: x"])
+def test_a_plugin_of_a_distribution_without_a_name(site: Site, metadata: bytes | None) -> None:
     site.add("nameless")
-    (site.folder / "strange_nameless-1.0.dist-info" / "METADATA").unlink()
+    file = site.folder / "strange_nameless-1.0.dist-info" / "METADATA"
+    if metadata is None:
+        file.unlink()
+    else:
+        file.write_bytes(metadata)
     ended = site.start()
     assert set(ended.ready["plugins"]) == {"agents", "nameless", "witness"}
 
@@ -238,7 +245,7 @@ def test_one_that_raises_among_others_in_any_place(site: Site, position: int) ->
     assert list(ended.quarantined) == [names[position]]
 
 
-@pytest.mark.parametrize("order", itertools.permutations(["a", "b", "c"]))
+@pytest.mark.parametrize("order", list(itertools.permutations("abc")))
 def test_plugins_are_attached_by_what_they_require_not_by_who_came_first(
     site: Site, order: tuple[str, ...]
 ) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from loom_kernel.bus import Bus, Filter, Identity, TopicStats
+    from loom_kernel.accounts import TopicStats
+    from loom_kernel.bus import Bus, Identity
     from loom_kernel.catalogue import installed
     from loom_kernel.cli import describe_ready, run_kernel, runtime_options
     from loom_kernel.clock import Clock, RealClock
@@ -37,13 +38,15 @@ if TYPE_CHECKING:
     from loom_kernel.manifest import Manifest
     from loom_kernel.paths import Paths, find_paths, private_dir
     from loom_kernel.profiles import chosen_plugins, load_profiled_config
+    from loom_kernel.routing import Filter
     from loom_kernel.runtime import Runtime, StopReport
     from loom_kernel.service import StateLock, serve
     from loom_kernel.subscription import Subscription, SubscriptionStats
     from loom_kernel.topics import TopicMap, check_pattern, check_topic, matches
 
 _HOMES = {
-    "bus": ("Bus", "Filter", "Identity", "TopicStats"),
+    "accounts": ("TopicStats",),
+    "bus": ("Bus", "Identity"),
     "catalogue": ("installed",),
     "cli": ("describe_ready", "run_kernel", "runtime_options"),
     "clock": ("Clock", "RealClock"),
@@ -59,6 +62,7 @@ _HOMES = {
     "manifest": ("Manifest",),
     "paths": ("Paths", "find_paths", "private_dir"),
     "profiles": ("chosen_plugins", "load_profiled_config"),
+    "routing": ("Filter",),
     "runtime": ("Runtime", "StopReport"),
     "service": ("StateLock", "serve"),
     "subscription": ("Subscription", "SubscriptionStats"),

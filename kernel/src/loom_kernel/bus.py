@@ -8,18 +8,17 @@ waited for after all others have been served, so a slow one delays its publisher
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypedDict, Unpack
 
 import msgspec
 
+from loom_kernel.accounts import Accounts, TopicStats
+from loom_kernel.causation import current, detached, inherit
 from loom_kernel.clock import Clock
 from loom_kernel.envelope import (
-    MAX_HOPS,
-    NO_LABELS,
     NORMAL_PRIORITY,
     Envelope,
     EnvelopeFields,
@@ -30,30 +29,24 @@ from loom_kernel.envelope import (
 from loom_kernel.errors import (
     BackpressureTimeout,
     BusClosed,
-    HopLimitExceeded,
-    InvalidEnvelope,
     NoResponders,
     PayloadTooLarge,
     RequestTimeout,
 )
+from loom_kernel.routing import Filter, Route
 from loom_kernel.subscription import (
     CAPACITY,
-    OVERFLOW,
     Qos,
     Subscription,
     SubscriptionStats,
     consumer,
-    current,
 )
 from loom_kernel.topics import TopicMap, check_pattern, matches
 
 log = logging.getLogger("loom.bus")
 
-Filter = Callable[[Envelope], Envelope]
 INBOX = "$inbox."
 MAX_PAYLOAD = 1 << 20
-MAX_COUNTED_TOPICS = 10_000
-OTHER = "(other)"
 _SIZED = frozenset({bytes, str})
 
 
@@ -77,74 +70,6 @@ class SubscribeOptions(TypedDict, total=False):
     types: Iterable[str]
     group: str
     key: Callable[[Envelope], str] | None
-
-
-class TopicStats(msgspec.Struct, frozen=True):
-    """One topic's accounts, exact at the moment of asking; kept when its subscriptions end.
-
-    `offered` counts the copies that subscriptions took or dropped, and is always
-    `delivered + sum(dropped) + expired + backlog`.
-    """
-
-    topic: str
-    published: int
-    offered: int
-    delivered: int
-    dropped: dict[str, int]
-    expired: int
-    backlog: int
-    subscriptions: int
-
-
-class _Counts:
-    """What is counted per topic."""
-
-    __slots__ = ("dropped", "expired", "offered", "published", "topic")
-
-    def __init__(self, topic: str) -> None:
-        self.topic = topic
-        self.published = self.offered = self.expired = 0
-        self.dropped: dict[str, int] = {}
-
-
-class _Group:
-    """Competing consumers: each envelope goes to one member, in turn, skipping full ones."""
-
-    __slots__ = ("_turn", "members")
-
-    def __init__(self, members: list[Subscription]) -> None:
-        self.members = members
-        self._turn = itertools.cycle(members)
-
-    def pick(self, envelope: Envelope) -> Subscription | None:
-        chosen: Subscription | None = None
-        for _ in self.members:
-            member = next(self._turn)
-            if member.wants(envelope):
-                if member.queued < member.capacity:
-                    return member
-                chosen = chosen or member
-        return chosen
-
-
-class _Route:
-    """What one topic's envelopes pass through."""
-
-    __slots__ = ("counts", "credit", "filters", "groups", "subscriptions")
-
-    def __init__(
-        self, matched: list[Subscription], filters: tuple[Filter, ...], counts: _Counts
-    ) -> None:
-        grouped: dict[str, list[Subscription]] = {}
-        for subscription in matched:
-            if subscription.group:
-                grouped.setdefault(subscription.group, []).append(subscription)
-        self.subscriptions = tuple(s for s in matched if not s.group)
-        self.groups = tuple(_Group(members) for members in grouped.values())
-        #: Of each of these, one must have room (or lose something) for a publisher not to wait.
-        self.credit = (*((s,) for s in self.subscriptions), *grouped.values())
-        self.filters = filters
-        self.counts = counts
 
 
 class Bus:
@@ -175,9 +100,9 @@ class Bus:
         self._unmeasured = 0
         self._headroom = threshold
         self._numbers = numbers()
-        self._routes: TopicMap[Subscription, _Route] = TopicMap(self._route)
+        self._routes: TopicMap[Subscription, Route] = TopicMap(self._route)
         self._filters: list[tuple[int, tuple[str, ...], Filter]] = []
-        self._topics: dict[str, _Counts] = {}
+        self.accounts = Accounts(lambda topic: INBOX + ">" if topic.startswith(INBOX) else topic)
         self._subscriptions: dict[Subscription, None] = {}
         self._blocked: list[Subscription] = []
         self._refuses_roots = False
@@ -185,7 +110,7 @@ class Bus:
 
     # -- publishing --------------------------------------------------------------------------
 
-    async def publish(
+    async def publish(  # noqa: C901  # the hot path: a call more would cost more than it explains
         self,
         identity: Identity,
         topic: str,
@@ -274,7 +199,7 @@ class Bus:
             raise BusClosed(topic)
         known = checked_fields(topic, fields)
         if cause is not None:
-            self._inherit(topic, cause, known)
+            inherit(topic, cause, known)
         for name in ("thread_id", "correlation_id", "reply_to"):
             if name in known:
                 known["_" + name] = known.pop(name)
@@ -283,25 +208,8 @@ class Bus:
             next(self._numbers), **known,
         )  # fmt: skip
 
-    @staticmethod
-    def _inherit(topic: str, cause: Envelope, known: dict[str, Any]) -> None:
-        """Add to *known* what an event takes over from the one whose handling causes it."""
-        left = cause.ttl - 1
-        if left < 1:
-            raise HopLimitExceeded(topic, cause.thread_id, cause.hop + 1)
-        known["ttl"] = min(left, known.get("ttl", MAX_HOPS))
-        known["hop"] = cause.hop + 1
-        known["causation_id"] = cause.id
-        known["_trace"] = cause.traceparent
-        known["labels"] = cause.labels | known.get("labels", NO_LABELS)
-        known.setdefault("thread_id", cause.thread_id)
-        if known["thread_id"] == cause.thread_id:
-            known.setdefault("correlation_id", cause.correlation_id)
-        if cause.budget is not None:
-            known["budget"] = _narrowed(topic, cause.budget, known.get("budget"))
-
     def _deliver_slowly(
-        self, subscriptions: tuple[Subscription, ...], route: _Route, envelope: Envelope
+        self, subscriptions: tuple[Subscription, ...], route: Route, envelope: Envelope
     ) -> int:
         """Deliver where more than an append is to be decided."""
         members = tuple(filter(None, (group.pick(envelope) for group in route.groups)))
@@ -329,10 +237,8 @@ class Bus:
         self._headroom = max(self._threshold - queued, 1 + self._threshold // 128)
         self._unmeasured = 0
 
-    async def _wait_for(
-        self, blocked: list[Subscription], route: _Route, envelope: Envelope
-    ) -> int:
-        """Queue *envelope* in each of *blocked* as it gets room; complain of the first that did not."""
+    async def _wait_for(self, blocked: list[Subscription], route: Route, envelope: Envelope) -> int:
+        """Queue *envelope* in each of *blocked* as it gets room; complain of the first without."""
         own = consumer.get()  # it would wait for itself: no time is enough
         asked = {full: full.ask_credit(envelope) for full in blocked if full is not own}
         try:
@@ -369,7 +275,6 @@ class Bus:
         wanted = tuple(dict.fromkeys(check_pattern(pattern) for pattern in patterns))
         if not wanted:
             raise ValueError("subscribe to at least one pattern")
-        _check_options(options)
         known: dict[str, Any] = {**options, "types": frozenset(options.get("types", ()))}
         subscription = Subscription(self, wanted, subscriber=subscriber, **known)
         for pattern in wanted:
@@ -410,13 +315,13 @@ class Bus:
 
         return remove
 
-    def _route(self, topic: str, matched: list[Subscription]) -> _Route:
+    def _route(self, topic: str, matched: list[Subscription]) -> Route:
         filters = tuple(
             passed
             for _, patterns, passed in self._filters
             if any(matches(pattern, topic) for pattern in patterns)
         )
-        return _Route(matched, filters, self._counts(topic))
+        return Route(matched, filters, self.accounts.of(topic))
 
     # -- request and reply -------------------------------------------------------------------
 
@@ -466,46 +371,14 @@ class Bus:
         """The accounts of every open subscription, in the order of subscribing."""
         return [subscription.stats() for subscription in self._subscriptions]
 
+    def topics(self) -> list[TopicStats]:
+        """The accounts of every topic that was published to, sorted by topic."""
+        return self.accounts.stats(self._subscriptions)
+
     @property
     def queued(self) -> int:
         """How many envelopes wait on all subscriptions together."""
         return sum(subscription.queued for subscription in self._subscriptions)
-
-    def topics(self) -> list[TopicStats]:
-        """The accounts of every topic that was published to, sorted by topic."""
-        backlog: dict[str, int] = {}
-        for subscription in self._subscriptions:
-            for waiting in subscription.waiting():
-                name = self._counts(waiting.topic).topic
-                backlog[name] = backlog.get(name, 0) + 1
-        return [self._topic_stats(self._topics[name], backlog) for name in sorted(self._topics)]
-
-    def _topic_stats(self, counts: _Counts, backlogs: Mapping[str, int]) -> TopicStats:
-        backlog = backlogs.get(counts.topic, 0)
-        lost = sum(counts.dropped.values()) + counts.expired
-        listening = sum(
-            any(matches(pattern, counts.topic) for pattern in subscription.patterns)
-            for subscription in self._subscriptions
-        )
-        return TopicStats(
-            counts.topic, counts.published, counts.offered, counts.offered - lost - backlog,
-            dict(counts.dropped), counts.expired, backlog, listening,
-        )  # fmt: skip
-
-    def count_drop(self, topic: str, reason: str) -> None:
-        """A subscription lost one envelope of *topic*."""
-        dropped = self._counts(topic).dropped
-        dropped[reason] = dropped.get(reason, 0) + 1
-
-    def count_expired(self, topic: str) -> None:
-        """A subscription skipped one envelope of *topic* because its time was over."""
-        self._counts(topic).expired += 1
-
-    def _counts(self, topic: str) -> _Counts:
-        name = INBOX + ">" if topic.startswith(INBOX) else topic
-        if name not in self._topics and len(self._topics) >= MAX_COUNTED_TOPICS:
-            name = OTHER
-        return self._topics.setdefault(name, _Counts(name))
 
     def report(self, error: Exception, subscription: Subscription, envelope: Envelope) -> None:
         """Tell the log and `$loom.error` that a handler failed; its next event is handled."""
@@ -559,37 +432,3 @@ class Bus:
 
 
 RUNTIME = Identity("$loom", "loom://kernel")
-
-
-@contextmanager
-def detached() -> Iterator[None]:
-    """Publish inside without a cause, as if no envelope were being handled."""
-    token = current.set(None)
-    try:
-        yield
-    finally:
-        current.reset(token)
-
-
-def _narrowed(
-    topic: str, cause: Mapping[str, float], own: Mapping[str, float] | None
-) -> Mapping[str, float]:
-    """What may be spent: at most what the cause may, in each of its units."""
-    if own is None:
-        return cause
-    for unit, amount in own.items():
-        if amount > cause.get(unit, 0.0):
-            raise InvalidEnvelope(topic, "budget", f"asks for {amount:g} {unit}, over its cause's")
-    return {**cause, **own}
-
-
-def _check_options(options: SubscribeOptions) -> None:
-    qos, overflow = options.get("qos", "batched"), options.get("overflow", "")
-    if qos not in CAPACITY:
-        raise ValueError(f"qos is {qos!r}, must be one of {', '.join(CAPACITY)}")
-    kind, _, rate = overflow.partition(":")
-    is_known = overflow in ("", *OVERFLOW[:-1]) or (kind == "sample" and rate.isdecimal())
-    if not is_known or rate == "0" or (qos == "realtime" and overflow == "block"):
-        raise ValueError(f"overflow is {overflow!r}, must be one of {', '.join(OVERFLOW)}")
-    if options.get("capacity", 1) < 1:
-        raise ValueError(f"capacity is {options['capacity']}, must be at least 1")

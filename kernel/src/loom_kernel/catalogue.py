@@ -77,10 +77,8 @@ def _write(file: str, content: dict[str, Any]) -> None:
 
 
 def _scan() -> dict[str, Entry]:
-    from importlib.metadata import entry_points
-
     found: dict[str, Entry] = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+    for point in sorted(_points(), key=lambda point: (point.name, point.value)):
         entry = _describe(point)
         first = found.setdefault(point.name, entry)
         if first is not entry and first["module"] != entry["module"]:
@@ -91,9 +89,31 @@ def _scan() -> dict[str, Entry]:
     return found
 
 
+def _points() -> list[Any]:
+    """The entry points of all distributions; unreadable ones do not hide the others."""
+    from importlib.metadata import distributions
+
+    found: list[Any] = []
+    for distribution in distributions():
+        try:
+            found += distribution.entry_points.select(group=GROUP)
+        except (OSError, TypeError, ValueError) as error:
+            import logging
+
+            name = " ".join(_identify(distribution)) or "a distribution without a name"
+            logging.getLogger("loom.plugins").warning("%s: entry_points.txt: %s", name, error)
+    return found
+
+
+def _identify(distribution: Any) -> tuple[str, str]:
+    try:
+        return str(distribution.name or ""), str(distribution.version or "")
+    except (OSError, LookupError, TypeError, ValueError):
+        return "", ""  # its METADATA is missing or not text
+
+
 def _describe(point: Any) -> Entry:
-    distribution = point.dist.name if point.dist else ""
-    version = point.dist.version if point.dist else ""
+    distribution, version = _identify(point.dist)
     entry: Entry = {
         "name": point.name,
         "module": point.value,

@@ -112,9 +112,9 @@ def runtime_options(command: Any) -> Any:
     from pathlib import Path
 
     for option in (
-        click.option("--log", type=click.Choice(["text", "json"]), default="text", help="Form of the log."),
-        click.option("--state", type=click.Path(path_type=Path), help="State folder, instead of the usual."),
-        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting."),
+        click.option("--log", type=click.Choice(["text", "json"]), default="text", help="Log as."),
+        click.option("--state", type=click.Path(path_type=Path), help="Another state folder."),
+        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set a key."),
         click.option("--without", multiple=True, metavar="PLUGIN", help="Leave a plugin out."),
         click.option("--with", "with_", multiple=True, metavar="PLUGIN", help="Run a plugin too."),
         click.option("--profile", default="", help="Which plugins run, e.g. mobile-lite, desktop."),
@@ -188,8 +188,8 @@ def run_kernel(
 def describe_ready(runtime: Runtime) -> str:
     """One line for people: what runs, and what does not and why."""
     lines = [f"Loom is ready ({runtime.profile}): {', '.join(runtime.attached) or 'no plugins'}"]
-    for lost in runtime.quarantined.values():
-        lines.append(f"  not used: {lost.name} ({lost.stage}: {lost.reason})")
+    quarantined = runtime.quarantined.values()
+    lines += [f"  not used: {lost.name} ({lost.stage}: {lost.reason})" for lost in quarantined]
     return "\n".join(lines)
 
 

@@ -46,5 +46,5 @@ class RealClock:
         await asyncio.sleep(seconds)
 
     async def sleep_until(self, moment: float) -> None:
-        while (left := moment - self.time()) > 0:
+        while (left := moment - self.time()) > 0:  # noqa: ASYNC110  # the wall clock may be set
             await asyncio.sleep(min(left, self._recheck))

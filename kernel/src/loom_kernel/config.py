@@ -11,6 +11,7 @@ folder or above it; an unknown name stays as it is. Every complaint names file a
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import tomllib
@@ -298,7 +299,8 @@ def _find_line(text: str, path: tuple[str, ...]) -> int:
             here = table + _keys(assigned[1])
         else:
             continue
-        shared = len(os.path.commonprefix([here, path]))
+        pairs = zip(here, path, strict=False)
+        shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
         if shared > best[0]:
             best = (shared, number)
     return best[1]

@@ -14,11 +14,12 @@ from typing import Any, TypeVar, Unpack
 
 import msgspec
 
-from loom_kernel.bus import Bus, Filter, Identity, SubscribeOptions
+from loom_kernel.bus import Bus, Identity, SubscribeOptions
 from loom_kernel.clock import Clock
 from loom_kernel.envelope import Envelope, EnvelopeFields
 from loom_kernel.errors import LoomError, ServiceMissing
 from loom_kernel.paths import Paths
+from loom_kernel.routing import Filter
 from loom_kernel.subscription import Handler, Subscription
 
 T = TypeVar("T")
@@ -76,7 +77,7 @@ class Host:
         self._subscriptions: dict[Subscription, None] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._scopes: dict[Host, None] = {}
-        self._parent: Host | None = None
+        self._leave_parent: Callable[[], object] = int
         self._provided: list[type[Any]] = []
         self._unfilter: list[Callable[[], None]] = []
         self._health: Callable[[], Health] = Health
@@ -133,7 +134,7 @@ class Host:
         """A host within this one that publishes as *name*; end it with `aclose`."""
         scope = Host(self.world, name, settings=self.settings, tables=self.tables)
         scope.paths = self.paths
-        scope._parent = self
+        scope._leave_parent = partial(self._scopes.pop, scope, None)
         self._scopes[scope] = None
         return scope
 
@@ -222,8 +223,7 @@ class Host:
             self.world.services.pop(contract, None)
         self._provided.clear()
         stuck += await self._cancel_tasks(grace)
-        if self._parent is not None:
-            self._parent._scopes.pop(self, None)
+        self._leave_parent()
         return stuck
 
     async def _cancel_tasks(self, grace: float) -> list[str]:

@@ -68,5 +68,5 @@ def private_dir(path: Path) -> Path:
 
 
 def _xdg(variable: str, default: str) -> Path:
-    base = os.environ.get(variable, "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / default) / "loom"
+    base = Path(os.environ.get(variable, ""))
+    return (base if base.is_absolute() else Path.home() / default) / "loom"

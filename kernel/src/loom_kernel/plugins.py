@@ -215,7 +215,7 @@ class Plugins:
         try:
             for specs in specify() if specify else ():
                 self._manager.add_hookspecs(specs)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # loading: it is quarantined
             self.quarantine(name, "loom_add_hookspecs", describe(error))
 
     def _register(self, name: str) -> None:
@@ -223,7 +223,7 @@ class Plugins:
         module = self.modules[name]
         try:
             self._manager.register(module, name)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # loading: it is quarantined
             self.quarantine(name, "hooks", describe(error))
             return
         known = [caller.name for caller in vars(self._manager.hook).values() if caller.spec]

@@ -18,8 +18,9 @@ from typing import Any, Literal, Self
 
 import msgspec
 
-from loom_kernel.bus import RUNTIME, Bus, detached
+from loom_kernel.bus import RUNTIME, Bus
 from loom_kernel.catalogue import Entry, installed
+from loom_kernel.causation import detached
 from loom_kernel.clock import Clock, RealClock
 from loom_kernel.config import BusSettings, Config, KernelSettings
 from loom_kernel.errors import LoomError, PluginError
@@ -283,7 +284,7 @@ class Runtime:
         try:
             async with asyncio.timeout(seconds):
                 with self.bus.roots_refused():
-                    while not self.bus.is_idle:
+                    while not self.bus.is_idle:  # noqa: ASYNC110  # no one event says that all are
                         await asyncio.sleep(0.005)
         except TimeoutError:
             log.warning("handlers still run after %g s and are cancelled", seconds)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import msgspec
 
+from loom_kernel.causation import current
 from loom_kernel.envelope import NORMAL_PRIORITY, Envelope
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ CAPACITY: dict[Qos, int] = {"realtime": 64, "batched": 1024, "background": 4096}
 OVERFLOW = ("block", "drop-oldest", "drop-newest", "latest-per-key", "sample:<n>")
 BATCH = 256
 
-#: The envelope whose handling the running code belongs to.
-current: ContextVar[Envelope | None] = ContextVar("loom_current", default=None)
-#: The subscription that handles it.
+#: The subscription whose consumer the running code belongs to.
 consumer: ContextVar[Subscription | None] = ContextVar("loom_consumer", default=None)
 
 
@@ -76,17 +75,18 @@ class Subscription:
         name: str = "",
         qos: Qos = "batched",
         overflow: str = "",
-        capacity: int = 0,
+        capacity: int | None = None,
         types: frozenset[str] = frozenset(),
         group: str = "",
         key: Callable[[Envelope], str] | None = None,
     ) -> None:
+        _check(qos, overflow, capacity)
         self.patterns = patterns
         self.subscriber = subscriber
         self.name = name or f"{subscriber}:{','.join(patterns)}"
         self.qos = qos
         self.overflow = overflow or ("drop-oldest" if qos == "realtime" else "block")
-        self.capacity = capacity or bus.capacity[qos]
+        self.capacity = bus.capacity[qos] if capacity is None else capacity
         self.types = types
         self.group = group
         self.is_closed = False
@@ -249,7 +249,7 @@ class Subscription:
 
     def _drop(self, envelope: Envelope, reason: str) -> bool:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
-        self._bus.count_drop(envelope.topic, reason)
+        self._bus.accounts.of(envelope.topic).drop(reason)
         self._gap += 1
         self.is_simple = False
         return False
@@ -292,7 +292,7 @@ class Subscription:
         self.expired += 1
         self._gap += envelope.dropped_before
         self.is_simple = self.is_simple and not self._gap
-        self._bus.count_expired(envelope.topic)
+        self._bus.accounts.of(envelope.topic).expired += 1
         return True
 
     def _grant(self) -> None:
@@ -342,7 +342,7 @@ class Subscription:
                     current.set(envelope)
                     try:
                         await handler(envelope)
-                    except Exception as error:
+                    except Exception as error:  # noqa: BLE001  # delivery: it is reported
                         self.failed += 1
                         self._bus.report(error, self, envelope)
                 else:
@@ -418,3 +418,15 @@ class Subscription:
 
 def _subject_or_topic(envelope: Envelope) -> str:
     return envelope.subject or envelope.topic
+
+
+def _check(qos: str, overflow: str, capacity: int | None) -> None:
+    """Raise ValueError if an option is none that there is."""
+    if qos not in CAPACITY:
+        raise ValueError(f"qos is {qos!r}, must be one of {', '.join(CAPACITY)}")
+    kind, _, rate = overflow.partition(":")
+    is_known = overflow in ("", *OVERFLOW[:-1]) or (kind == "sample" and rate.isdecimal())
+    if not is_known or rate == "0" or (qos == "realtime" and overflow == "block"):
+        raise ValueError(f"overflow is {overflow!r}, must be one of {', '.join(OVERFLOW)}")
+    if capacity is not None and capacity < 1:
+        raise ValueError(f"capacity is {capacity}, must be at least 1")

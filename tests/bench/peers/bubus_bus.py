@@ -10,7 +10,7 @@ from bubus import BaseEvent, EventBus  # type: ignore[import-not-found]  # insta
 
 from tests.bench.peers.scenario import Handler, Publish, measure
 
-PENDING = 50
+PENDING = 32
 
 
 class Event(BaseEvent):  # type: ignore[misc]  # its class is not known here

@@ -56,7 +56,7 @@ async def wait_until(
     """
     try:
         async with asyncio.timeout(timeout):
-            while not predicate():
+            while not predicate():  # noqa: ASYNC110  # whoever makes it true does not know us
                 await asyncio.sleep(every)
     except TimeoutError:
         raise AssertionError(f"not true after {timeout:g} s: {predicate}") from None

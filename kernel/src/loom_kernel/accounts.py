@@ -1,0 +1,95 @@
+"""What happened on each topic, in exact numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from loom_kernel.topics import matches
+
+if TYPE_CHECKING:
+    from loom_kernel.subscription import Subscription
+
+MAX_TOPICS = 10_000
+OTHER = "(other)"
+
+
+class TopicStats(msgspec.Struct, frozen=True):
+    """One topic's accounts, exact at the moment of asking; kept when its subscriptions end.
+
+    `offered` counts the copies that subscriptions took or dropped, and is always
+    `delivered + sum(dropped) + expired + backlog`.
+    """
+
+    topic: str
+    published: int
+    offered: int
+    delivered: int
+    dropped: dict[str, int]
+    expired: int
+    backlog: int
+    subscriptions: int
+
+
+class TopicCounts:
+    """What is counted per topic."""
+
+    __slots__ = ("dropped", "expired", "offered", "published", "topic")
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.published = self.offered = self.expired = 0
+        self.dropped: dict[str, int] = {}
+
+    def drop(self, reason: str) -> None:
+        """A subscription lost one envelope."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+
+
+class Accounts:
+    """Counts by topic. *group* says under which name a topic is counted.
+
+    At most 10,000 topics are told apart; what comes later is counted as `(other)`.
+    """
+
+    def __init__(self, group: Callable[[str], str]) -> None:
+        self._group = group
+        self._topics: dict[str, TopicCounts] = {}
+
+    def of(self, topic: str) -> TopicCounts:
+        """The counts of *topic*."""
+        name = self._group(topic)
+        if name not in self._topics and len(self._topics) >= MAX_TOPICS:
+            name = OTHER
+        return self._topics.setdefault(name, TopicCounts(name))
+
+    def stats(self, subscriptions: Iterable[Subscription]) -> list[TopicStats]:
+        """Every topic's accounts, sorted by topic, with what waits in *subscriptions*."""
+        listening = list(subscriptions)
+        backlogs: dict[str, int] = {}
+        for subscription in listening:
+            for waiting in subscription.waiting():
+                name = self.of(waiting.topic).topic
+                backlogs[name] = backlogs.get(name, 0) + 1
+        return [_stats(self._topics[name], backlogs, listening) for name in sorted(self._topics)]
+
+
+def _stats(
+    counts: TopicCounts, backlogs: Mapping[str, int], subscriptions: list[Subscription]
+) -> TopicStats:
+    backlog = backlogs.get(counts.topic, 0)
+    return TopicStats(
+        topic=counts.topic,
+        published=counts.published,
+        offered=counts.offered,
+        delivered=counts.offered - sum(counts.dropped.values()) - counts.expired - backlog,
+        dropped=dict(counts.dropped),
+        expired=counts.expired,
+        backlog=backlog,
+        subscriptions=sum(
+            any(matches(pattern, counts.topic) for pattern in subscription.patterns)
+            for subscription in subscriptions
+        ),
+    )
