@@ -14,14 +14,19 @@ import pytest
 from tests.architecture.repository import Source, python_sources
 
 KERNEL = "kernel/src/loom_kernel/"
-KERNEL_LINES = 1500
+# docs/decisions/0005-kernel-size.md: these may only shrink.
+RUNTIME_LINES = 1850
+SHELL_LINES = 850
+SHELL = {
+    "__init__.py", "__main__.py", "catalogue.py", "cli.py", "config.py", "logs.py", "paths.py",
+    "profiles.py", "service.py",
+}  # fmt: skip
 MODULE_LINES = 450
 FUNCTION_LINES = 60
 WIRING_LINES = 60
 DOMAIN_WORDS = {"agent", "tool", "model", "prompt", "memory", "llm"}
 EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "base", "manager", "core", "misc"}
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 NO_CODE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
     tokenize.ENCODING, tokenize.ENDMARKER,
@@ -58,12 +63,12 @@ def names_of(node: ast.AST) -> list[str]:
 
 
 def code_lines(source: Source) -> int:
-    """Count the lines that hold code: not blank, not comment, not docstring."""
+    """Count the lines that hold code: not blank, not comment, not docstring (attributes' too)."""
     prose: set[int] = set()
     for node in ast.walk(source.tree):
-        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            first = node.body[0]
-            prose.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
+        match node:
+            case ast.Expr(value=ast.Constant(value=str())):
+                prose.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     code: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source.text).readline):
         if token.type not in NO_CODE:
@@ -102,8 +107,10 @@ def test_a_domain_word_is_recognised(name: str, is_domain: bool) -> None:
 
 def test_the_kernel_can_be_read_in_one_sitting() -> None:
     sizes = {source.path.removeprefix(KERNEL): code_lines(source) for source in kernel_sources()}
-    runtime = {name: size for name, size in sizes.items() if not name.startswith("testing")}
-    assert sum(runtime.values()) <= KERNEL_LINES, runtime
+    kernel = {name: size for name, size in sizes.items() if not name.startswith("testing")}
+    shell = sum(size for name, size in kernel.items() if name in SHELL)
+    assert sum(kernel.values()) - shell <= RUNTIME_LINES, kernel
+    assert shell <= SHELL_LINES, kernel
 
 
 def test_code_is_counted_without_prose() -> None:

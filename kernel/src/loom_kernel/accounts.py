@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
-
-from loom_kernel.topics import matches
 
 if TYPE_CHECKING:
     from loom_kernel.subscription import Subscription
@@ -65,21 +63,25 @@ class Accounts:
             name = OTHER
         return self._topics.setdefault(name, TopicCounts(name))
 
-    def stats(self, subscriptions: Iterable[Subscription]) -> list[TopicStats]:
-        """Every topic's accounts, sorted by topic, with what waits in *subscriptions*."""
-        listening = list(subscriptions)
+    def stats(
+        self, subscriptions: Iterable[Subscription], match: Callable[[str], list[Subscription]]
+    ) -> list[TopicStats]:
+        """Every topic's accounts, sorted by topic, with what waits in *subscriptions*.
+
+        *match* finds those that a topic would be delivered to.
+        """
         backlogs: dict[str, int] = {}
-        for subscription in listening:
+        for subscription in subscriptions:
             for waiting in subscription.waiting():
                 name = self.of(waiting.topic).topic
                 backlogs[name] = backlogs.get(name, 0) + 1
-        return [_stats(self._topics[name], backlogs, listening) for name in sorted(self._topics)]
+        return [
+            _stats(self._topics[name], backlogs.get(name, 0), len(match(name)))
+            for name in sorted(self._topics)
+        ]
 
 
-def _stats(
-    counts: TopicCounts, backlogs: Mapping[str, int], subscriptions: list[Subscription]
-) -> TopicStats:
-    backlog = backlogs.get(counts.topic, 0)
+def _stats(counts: TopicCounts, backlog: int, subscriptions: int) -> TopicStats:
     return TopicStats(
         topic=counts.topic,
         published=counts.published,
@@ -88,8 +90,5 @@ def _stats(
         dropped=dict(counts.dropped),
         expired=counts.expired,
         backlog=backlog,
-        subscriptions=sum(
-            any(matches(pattern, counts.topic) for pattern in subscription.patterns)
-            for subscription in subscriptions
-        ),
+        subscriptions=subscriptions,
     )

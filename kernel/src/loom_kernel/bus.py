@@ -373,7 +373,7 @@ class Bus:
 
     def topics(self) -> list[TopicStats]:
         """The accounts of every topic that was published to, sorted by topic."""
-        return self.accounts.stats(self._subscriptions)
+        return self.accounts.stats(self._subscriptions, self._routes.match)
 
     @property
     def queued(self) -> int:
@@ -408,12 +408,9 @@ class Bus:
 
     # -- the end -----------------------------------------------------------------------------
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no handler runs and none has anything left to handle."""
-        return not any(
-            known.is_busy or (known.queued and known.has_handler) for known in self._subscriptions
-        )
+    def busy(self) -> list[str]:
+        """The subscriptions whose handler runs or has something left to handle."""
+        return [s.name for s in self._subscriptions if s.is_busy or (s.queued and s.has_handler)]
 
     @contextmanager
     def roots_refused(self) -> Iterator[None]:

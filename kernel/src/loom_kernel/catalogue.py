@@ -32,7 +32,8 @@ class Entry(TypedDict):
 
 def installed(cache: str = "") -> dict[str, Entry]:
     """Every installed plugin by name, sorted; from the cache in folder *cache* when it holds."""
-    file = os.path.join(cache, f"plugins-{zlib.crc32(sys.prefix.encode()):08x}.json")
+    place = zlib.crc32("\n".join([sys.prefix, *sys.path]).encode())
+    file = os.path.join(cache, f"plugins-{place:08x}.json")
     known = _read(file) if cache else None
     if known is not None and known["key"] == _key(known["entries"]):
         cached: dict[str, Entry] = known["entries"]
@@ -69,11 +70,16 @@ def _write(file: str, content: dict[str, Any]) -> None:
     draft = f"{file}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
-        with open(draft, "x", encoding="utf-8") as target:
+        with open(draft, "x", encoding="utf-8", opener=_private) as target:
             json.dump(content, target)
         os.replace(draft, file)
     except OSError:
         return  # a cache that cannot be written is only slow
+
+
+def _private(file: str, flags: int) -> int:
+    """Open for the owner only: the index names modules that will be imported."""
+    return os.open(file, flags, 0o600)
 
 
 def _scan() -> dict[str, Entry]:
@@ -137,14 +143,16 @@ def _find_manifest(package: str) -> str:
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(f"package {package!r} is not there")
-    for folder in spec.submodule_search_locations:
-        if os.path.isfile(file := os.path.join(folder, MANIFEST)):
-            return file
-    raise ImportError(f"package {package!r} holds none")
+    return os.path.join(next(iter(spec.submodule_search_locations)), MANIFEST)
 
 
 def _parse(file: str) -> dict[str, Any]:
     import tomllib
 
-    with open(file, "rb") as source:
-        return tomllib.load(source)
+    try:
+        with open(file, "rb") as source:
+            return tomllib.load(source)
+    except FileNotFoundError:
+        raise ImportError(
+            f"package {os.path.basename(os.path.dirname(file))!r} holds none"
+        ) from None

@@ -176,13 +176,10 @@ def run_kernel(
     config, name, chosen = load_profiled_config(paths, profile, overrides)
     configure_logging(log)
 
-    async def main() -> int:
-        names = chosen_plugins(chosen, config, with_, without)
-        runtime = Runtime(paths, config, names, profile=name, clock=clock, entries=_catalogue())
-        return await serve(runtime, on_ready)
-
-    with StateLock(paths):
-        return int((run or asyncio.run)(main()))
+    names = chosen_plugins(chosen, config, with_, without)
+    runtime = Runtime(paths, config, names, profile=name, clock=clock, entries=_catalogue())
+    with StateLock(paths):  # only now: wrong configuration leaves no trace
+        return int((run or asyncio.run)(serve(runtime, on_ready)))
 
 
 def describe_ready(runtime: Runtime) -> str:

@@ -12,6 +12,7 @@ folder or above it; an unknown name stays as it is. Every complaint names file a
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 import tomllib
@@ -123,7 +124,7 @@ class Config:
                 msgspec.convert({key: value}, shape)
             except msgspec.ValidationError as error:
                 raise self.complain((name, key), f"{key!r} in [{name}]: {error}") from None
-            if isinstance(value, int | float) and value <= 0:
+            if isinstance(value, int | float) and not 0 < value < math.inf:
                 raise self.complain((name, key), f"{key!r} in [{name}] must be more than 0")
         return msgspec.convert(table, shape)
 
@@ -272,7 +273,11 @@ def _dotenv(folder: Path) -> dict[str, str]:
     """The nearest `.env` at or above *folder*; lines of NAME=value, `export` and quotes allowed."""
     file = next((f for f in (d / ".env" for d in (folder, *folder.parents)) if f.is_file()), None)
     values: dict[str, str] = {}
-    for line in file.read_text("utf-8").splitlines() if file else ():
+    try:
+        lines = file.read_text("utf-8").splitlines() if file else ()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"not UTF-8: {error}", file or "", 1) from error
+    for line in lines:
         name, equals, value = line.strip().removeprefix("export ").partition("=")
         if equals and not name.startswith("#"):
             values[name.strip()] = value.strip().strip("\"'")

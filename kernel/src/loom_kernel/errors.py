@@ -141,8 +141,9 @@ class ConfigError(LoomError):
 class UnknownProfile(ConfigError):
     """No profile has that name."""
 
-    def __init__(self, name: str, known: list[str]) -> None:
-        super().__init__(f"unknown profile {name!r}; there are {', '.join(sorted(known))}")
+    def __init__(self, name: str, known: list[str], file: str = "", line: int = 0) -> None:
+        problem = f"unknown profile {name!r}; there are {', '.join(sorted(known))}"
+        super().__init__(problem, file, line)
 
 
 class PluginError(LoomError):
@@ -161,4 +162,5 @@ class AlreadyRunning(LoomError):
     def __init__(self, state: Path, pid: int) -> None:
         self.state = state
         self.pid = pid
-        super().__init__(f"Loom already runs on {state} (process {pid}); stop it with `loom down`")
+        who = f"process {pid}" if pid else "a process that is just starting"
+        super().__init__(f"Loom already runs on {state} ({who}); stop it with `loom down`")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -37,6 +38,8 @@ class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         is_flag = isinstance(value, bool) and self.type != "boolean"
         if is_flag or not isinstance(value, _TYPES[self.type]):
             return f"must be of type {self.type}, not {value!r}"
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"is {value!r}, must be finite"
         if self.choices and value not in self.choices:
             return f"is {value!r}, must be one of {', '.join(map(repr, self.choices))}"
         if isinstance(value, int | float):

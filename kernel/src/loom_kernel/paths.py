@@ -56,7 +56,9 @@ def private_dir(path: Path) -> Path:
         ConfigError: it belongs to somebody else, or others may write to it.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (*reversed(path.parents), path):
+            if not folder.is_dir():
+                folder.mkdir(mode=0o700, exist_ok=True)  # of its own: `parents` would use the umask
         found = path.stat()
     except OSError as error:
         raise ConfigError(f"cannot use {path}: {error.strerror}; name another folder") from error

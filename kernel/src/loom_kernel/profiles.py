@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +26,25 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settings: dict[str, Any] = {}
 
 
-def known_profiles(paths: Paths, config: Mapping[str, Any]) -> dict[str, Profile]:
+def known_profiles(paths: Paths, config: Config) -> dict[str, Profile]:
     """The profiles that come with Loom, then the user's files, then the project's tables.
 
     Raises:
         ConfigError: one has an unknown key or a value of the wrong type.
     """
-    raw: dict[str, Any] = tomllib.loads(
-        Path(__file__).with_name("profiles.toml").read_text("utf-8")
-    )
+    shipped = tomllib.loads(Path(__file__).with_name("profiles.toml").read_text("utf-8"))
+    found = {name: _profile(name, table, ConfigError) for name, table in shipped.items()}
     for file in sorted((paths.config / "profiles").glob("*.toml")):
-        raw[file.stem] = _read(file)
-    raw.update(config.get("profiles", {}))
-    return {name: _profile(name, table) for name, table in raw.items()}
+        found[file.stem] = _profile(file.stem, _read(file), partial(ConfigError, file=file))
+    own = config.values.get("profiles", {})
+    if not isinstance(own, dict):
+        raise config.complain(("profiles",), "'profiles' must be a table: write [profiles]")
+    for name, table in own.items():
+        found[name] = _profile(name, table, partial(config.complain, ("profiles", name)))
+    return found
 
 
-def resolve_profile(name: str, known: Mapping[str, Profile]) -> Profile:
+def resolve_profile(name: str, known: Mapping[str, Profile], config: Config) -> Profile:
     """Profile *name* with what it extends folded in.
 
     Raises:
@@ -51,11 +55,15 @@ def resolve_profile(name: str, known: Mapping[str, Profile]) -> Profile:
     plugins: dict[str, None] = {}
     layers: list[dict[str, Any]] = []
     summary = known[name].summary if name in known else ""
+    place: tuple[str, ...] = ("profile",)
     while name:
         if name in seen:
-            raise ConfigError(f"profiles extend each other: {' → '.join([*seen, name])}")
+            circle = f"profiles extend each other: {' → '.join([*seen, name])}"
+            raise config.complain(("profiles", name, "extends"), circle)
         if name not in known:
-            raise UnknownProfile(name, list(known))
+            wrong = config.complain(place, name)
+            raise UnknownProfile(name, list(known), wrong.file, wrong.line)
+        place = ("profiles", name, "extends")
         seen.append(name)
         plugins.update(dict.fromkeys(known[name].plugins))
         layers.append(known[name].settings)
@@ -76,9 +84,14 @@ def load_profiled_config(
     """
     config = load_config(paths, overrides=overrides, environ=environ)
     name = profile or config.values.get("profile") or DEFAULT
-    chosen = resolve_profile(str(name), known_profiles(paths, config.values))
-    config = config.over(Source(f"profile {name}", chosen.settings))
-    return config, str(name), chosen
+    if not isinstance(name, str):
+        raise config.complain(("profile",), f"'profile' must be text, not {name!r}")
+    if profile:
+        config = Config(
+            [*config.sources, Source("--profile", {"profile": profile})], config.variables
+        )
+    chosen = resolve_profile(name, known_profiles(paths, config), config)
+    return config.over(Source(f"profile {name}", chosen.settings)), name, chosen
 
 
 def chosen_plugins(
@@ -86,7 +99,8 @@ def chosen_plugins(
 ) -> list[str]:
     """The plugins to run: the profile's, changed by `enabled` in the configuration and by flags."""
     wanted = dict.fromkeys(profile.plugins, True)
-    for name, table in config.values.get("plugins", {}).items():
+    tables = config.values.get("plugins")
+    for name, table in tables.items() if isinstance(tables, dict) else ():
         if isinstance(table, dict) and isinstance(table.get("enabled"), bool):
             wanted[name] = table["enabled"]
     wanted |= dict.fromkeys(add, True) | dict.fromkeys(drop, False)
@@ -100,8 +114,8 @@ def _read(file: Path) -> Any:
         raise ConfigError(f"not a profile: {error}", file) from error
 
 
-def _profile(name: str, table: Any) -> Profile:
+def _profile(name: str, table: Any, complain: Callable[[str], ConfigError]) -> Profile:
     try:
         return msgspec.convert(table, Profile)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"profile {name!r}: {error}") from error
+        raise complain(f"profile {name!r}: {error}") from error

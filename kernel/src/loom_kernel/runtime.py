@@ -132,7 +132,7 @@ class Runtime:
         """Set by a signal, a command or a plugin; whoever runs the runtime then calls `stop`."""
         self.world = World(self.bus, self.clock, paths, Random(seed))
         self.world.status, self.world.stop_requested = self.status, self.stop_requested
-        self._started = self.clock.time()
+        self._started = 0.0
         self._attached: dict[str, _Attached] = {}
         self._stuck: list[str] = []
 
@@ -178,6 +178,7 @@ class Runtime:
         Raises:
             ConfigError: a plugin refuses its settings; nothing has been attached.
         """
+        self._started = self.clock.time()
         self.plugins.load(self._names, self._limits.import_timeout)
         hosts = {name: self._make_host(name) for name in self.plugins.in_order()}
         levels = self._levels(list(hosts))
@@ -284,10 +285,12 @@ class Runtime:
         try:
             async with asyncio.timeout(seconds):
                 with self.bus.roots_refused():
-                    while not self.bus.is_idle:  # noqa: ASYNC110  # no one event says that all are
+                    while self.bus.busy():  # noqa: ASYNC110  # no one event says that all are
                         await asyncio.sleep(0.005)
         except TimeoutError:
-            log.warning("handlers still run after %g s and are cancelled", seconds)
+            busy = self.bus.busy()
+            named = ", ".join(busy[:20]) + (f" and {len(busy) - 20} more" if busy[20:] else "")
+            log.warning("handlers still run after %g s and are cancelled: %s", seconds, named)
 
     async def _announce(self, topic: str, data: Any) -> None:
         try:

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable
 from typing import Self
 
-from loom_kernel.errors import AlreadyRunning
+from loom_kernel.errors import AlreadyRunning, ConfigError
 from loom_kernel.paths import Paths, private_dir
 from loom_kernel.runtime import Runtime
 
@@ -36,7 +36,10 @@ class StateLock:
     def __enter__(self) -> Self:
         private_dir(self._state)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._file = os.open(self._state / LOCK, flags, 0o600)
+        try:
+            self._file = os.open(self._state / LOCK, flags, 0o600)
+        except OSError as error:
+            raise ConfigError(f"cannot lock {self._state / LOCK}: {error.strerror}") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -189,6 +189,10 @@ class TopicMap(dict[str, R], Generic[T, R]):
         self._trie.remove(pattern, entry)
         self._forget(pattern)
 
+    def match(self, topic: str) -> list[T]:
+        """The entries whose patterns cover *topic*, without remembering it."""
+        return self._trie.match(topic)
+
     def _forget(self, pattern: str) -> None:
         if is_pattern(pattern):
             self.clear()

@@ -48,8 +48,12 @@ def measure(connect: Connect) -> None:
         "topics": lambda: throughput(connect, seconds, topic_names(TOPICS)),
         "latency": lambda: latency(connect, seconds),
     }
-    print(json.dumps(asyncio.run(scenarios[name]())), flush=True)
-    os._exit(0)  # some peers keep threads or tasks that hold the process
+
+    async def show() -> None:
+        print(json.dumps(await scenarios[name]()), flush=True)
+        os._exit(0)  # a peer may keep tasks that the loop would wait for in vain
+
+    asyncio.run(show())
 
 
 __all__ = ["Handler", "Publish", "measure"]

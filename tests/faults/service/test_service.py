@@ -217,3 +217,14 @@ async def loom_attach(host):
     wait_for(lambda: "writes to the log were lost" in bare.log())
     assert bare.log().endswith("a print must not raise either\n")
     assert bare.loom("down").returncode == 0
+
+
+@pytest.mark.feature("RT-02")
+def test_one_that_does_not_listen_is_told_from_one_that_does_not_run(bare: Instance) -> None:
+    app = bare.start("kernel", "--project", ".", "--without", "control")
+    wait_for(lambda: bare.status()["state"] == "unreachable")
+    done = bare.loom("status")
+    assert done.returncode == 1
+    assert f"Loom (process {app.pid}) runs on {bare.state}, but does not listen" in done.stderr
+    assert bare.loom("down").returncode == 0, "the lock says which process it is"
+    assert app.wait(10) == 0

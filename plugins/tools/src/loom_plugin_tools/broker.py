@@ -124,6 +124,8 @@ class Broker:
             result = ToolResult(
                 call.id, error.code, error=ToolFailure(error.message, error.details)
             )
+        except LoomError as error:  # the bus took no more: hops, room, the end
+            result = ToolResult(call.id, "ACTION_ERROR", error=ToolFailure(str(error)))
         result = msgspec.structs.replace(
             result, id=call.id, duration=self._host.clock.monotonic() - started
         )
@@ -165,7 +167,8 @@ class Broker:
             ) from error
 
     async def _cancel(self, descriptor: ToolDescriptor, call: ToolCall) -> None:
-        await self._host.publish(f"{descriptor.address}.cancel", subject=call.id)
+        unwanted = {"id": call.id, "caller": call.caller}
+        await self._host.publish(f"{descriptor.address}.cancel", unwanted, subject=call.id)
 
     async def _tell(self, call: ToolCall, result: ToolResult) -> None:
         outcome: dict[str, Any] = {

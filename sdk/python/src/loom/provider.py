@@ -25,7 +25,7 @@ class ToolProvider:
         self._limit = limit
         self._address = f"tool.provider.{host.name}.call"
         self._tools: dict[tuple[str, str], tuple[ToolDescriptor, ToolHandler]] = {}
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     def add(self, descriptor: ToolDescriptor, handler: ToolHandler) -> None:
         """Offer *descriptor*; *handler* returns the output or raises (`ToolError` for a code)."""
@@ -61,8 +61,8 @@ class ToolProvider:
             )
             return
         task = self._host.spawn(self._run(envelope, call), f"call/{call.name}")
-        self._running[call.id] = task
-        task.add_done_callback(lambda _: self._running.pop(call.id, None))
+        self._running[call.caller, call.id] = task
+        task.add_done_callback(lambda _: self._running.pop((call.caller, call.id), None))
 
     async def _run(self, envelope: Envelope, call: ToolCall) -> None:
         await self._host.reply(envelope, await self._outcome(call))
@@ -76,13 +76,13 @@ class ToolProvider:
             return ToolResult(call.id, output=await found[1](call))
         except ToolError as error:
             return ToolResult(call.id, error.code, error=ToolFailure(error.message, error.details))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._host.log.exception("tool %s failed", call.name)
             return ToolResult(
                 call.id, "ACTION_ERROR", error=ToolFailure(f"{type(error).__name__}: {error}")
             )
 
     async def _cancel(self, envelope: Envelope) -> None:
-        task = self._running.get(envelope.subject)
+        task = self._running.get((envelope.data["caller"], envelope.data["id"]))
         if task is not None:
             task.cancel()

@@ -145,9 +145,9 @@ def status(folder: str | None, state: Path | None, as_json: bool) -> None:
     paths = find_instance(folder, state)
     try:
         found = ask(paths, "status")
-    except NotRunning as failed:
+    except CommandFailed as failed:
         if as_json:
-            click.echo(json.dumps({"state": "stopped"}))
-            sys.exit(failed.exit_code)
+            stopped = isinstance(failed, NotRunning)
+            click.echo(json.dumps({"state": "stopped" if stopped else "unreachable"}))
         raise
     click.echo(json.dumps(found)) if as_json else say(status_text(found))

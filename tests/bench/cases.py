@@ -1,0 +1,86 @@
+"""Every measurement of the suite by name: those of the plugin, of peers, of a cold start."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from loom_plugin_bench import CASES, Case, bench_case
+from tests.bench.environments import PEERS, ROOT, lite_variables, packages_of, python_of
+
+LAUNCHER = Path(__file__).with_name("launcher.py")
+AGENTS = 10_000
+NOOP = "import asyncio\nasync def noop(): pass\nasyncio.run(noop())"
+#: Name → what is run in the environment of the smallest Loom.
+STARTS: dict[str, tuple[str, ...]] = {
+    "start/pass": ("python", "-c", "pass"),
+    "start/asyncio": ("python", "-c", NOOP),
+    "start/kernel": ("loom", "kernel", "--profile", "mobile-lite", "--exit-when-ready"),
+    "start/import": ("python", "-c", "import loom"),
+    "start/help": ("loom", "--help"),
+}
+FIRST = 'rm -rf "$XDG_CACHE_HOME/loom"; exec "$0" kernel --profile mobile-lite --exit-when-ready'
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how often, and where the environments are, or why they are not."""
+
+    seconds: float
+    starts: int
+    cache: Path
+    lite: Path | str
+    peers: dict[str, Path | str]
+
+    def case(self, name: str) -> Case | str:
+        """The measurement *name*, or why it cannot be made."""
+        kind, _, rest = name.partition("/")
+        if name in CASES:
+            return bench_case(name, self.seconds)
+        if kind == "idle":
+            seconds = str(max(self.seconds * 3, 1.0))
+            command = (sys.executable, "-m", "tests.bench.idle", rest, str(AGENTS), seconds)
+            return Case(name, command, ROOT)
+        if kind == "start":
+            return self._start(name)
+        return self._peer(name, kind, rest)
+
+    def _start(self, name: str) -> Case | str:
+        if isinstance(self.lite, str):
+            return self.lite
+        if name == "start/size":
+            packages = str(packages_of(self.lite))
+            return Case(name, (sys.executable, "-m", "tests.bench.sizes", packages), ROOT)
+        scripts = self.lite / "bin"
+        if name == "start/first":
+            command: tuple[str, ...] = ("/bin/sh", "-c", FIRST, str(scripts / "loom"))
+        else:
+            program, *arguments = STARTS[name]
+            command = (str(scripts / program), *arguments)
+        launcher = (sys.executable, "-I", "-S", str(LAUNCHER), str(self.starts))
+        return Case(name, launcher + command, self.cache / "work", lite_variables(self.cache))
+
+    def _peer(self, name: str, peer: str, scenario: str) -> Case | str:
+        environment = self.peers.get(peer, "left out")
+        if isinstance(environment, str):
+            return environment
+        module = f"tests.bench.peers.{PEERS[peer].module}"
+        command = (str(python_of(environment)), "-m", module, scenario, str(self.seconds))
+        # The workload needs nothing but the standard library.
+        source = ROOT / "plugins" / "bench" / "src"
+        return Case(name, command, ROOT, {"PYTHONPATH": str(source)})
+
+
+def split(plan: Plan, names: Iterable[str]) -> tuple[list[Case], dict[str, str]]:
+    """The cases of *names* that can be measured, and why the others cannot."""
+    cases: list[Case] = []
+    missing: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        case = plan.case(name)
+        if isinstance(case, str):
+            missing[name] = case
+        else:
+            cases.append(case)
+    return cases, missing

@@ -1,0 +1,161 @@
+"""What is promised, row by row. Gates and aims are targets; every figure is measured anew.
+
+Throughput: events per second of the process's CPU time; "x of limit" is Loom's or a peer's share
+of what the raw limit reaches in the same round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from loom_plugin_bench import Goal, Group, Row
+from tests.bench.environments import PEERS
+
+LIMIT = "limit: deque in batches"
+LOOM = "Loom, everything on"
+
+
+def peers(scenario: str, limit: str, *names: str, metric: str = "rate") -> tuple[Row, ...]:
+    return tuple(Row(PEERS[name].title, f"{name}/{scenario}", metric, limit) for name in names)
+
+
+def at_most(gate: float, aim: float | None = None) -> Goal:
+    return Goal(gate, aim, "at most")
+
+
+def match_rows() -> Iterator[Row]:
+    yield Row("limit: dict lookup", "limit/lookup", "lookup_ns")
+    for count in (10, 1_000, 100_000):
+        label, case = f"Loom, hot, {count:,} subscriptions", f"loom/match-{count}"
+        yield Row(label, case, "lookup_ns", "limit/lookup", at_most(1.5, 1.1))
+    for count in (10, 1_000, 100_000):
+        paho = f"paho-mqtt/{count}"
+        yield Row(f"limit: {PEERS['paho-mqtt'].title}, {count:,}", paho, "lookup_ns")
+        label, case = f"Loom, first sight, {count:,}", f"loom/first-{count}"
+        yield Row(label, case, "lookup_ns", paho, at_most(0.6))
+    for count in (10, 1_000, 100_000):
+        label, case = f"Loom, wildcards change, {count:,}", f"loom/churn-{count}"
+        yield Row(label, case, "lookup_ns", "limit/lookup", at_most(3.2))
+
+
+def latency_rows() -> Iterator[Row]:
+    for name, metric, gate in (("median", "p50_us", 1.2), ("99 %", "p99_us", 1.5)):
+        yield Row(f"{LIMIT}, {name}", "limit/latency", metric)
+        yield Row(f"Loom, {name}", "loom/latency", metric, "limit/latency", at_most(gate))
+        names = ("autogen-core", "aiopubsub", "loom-agent")
+        for row in peers("latency", "limit/latency", *names, metric=metric):
+            yield Row(f"{row.label}, {name}", row.case, metric, row.limit)
+
+
+def publisher_rows() -> Iterator[Row]:
+    for n in (1, 2, 4, 8):
+        yield Row(f"limit, {n} to one", f"limit/publishers-{n}")
+        yield Row(
+            f"Loom, {n} to one", f"loom/publishers-{n}", limit=f"limit/publishers-{n}",
+            goal=Goal(0.30, 0.40),
+        )  # fmt: skip
+
+
+BUSES = ("autogen-core", "aiopubsub", "bubus", "loom-agent")
+
+GROUPS = (
+    Group(
+        "one-to-one",
+        "Publish to an async handler, one to one",
+        (
+            Row(LIMIT, "limit/one"),
+            Row(LOOM, "loom/one", limit="limit/one", goal=Goal(0.30, 0.40)),
+            Row("Loom, realtime, no filter", "loom/realtime", "rate", "limit/one", Goal(0.40, 0.55)),
+            Row("Loom, published by a handler", "loom/caused", limit="limit/one"),
+            Row("Loom, held by back-pressure", "loom/pressed", limit="limit/one"),
+            *peers("one", "limit/one", *BUSES),
+        ),
+        "Everything on: envelope made and stamped for each event, batched, accounts, one filter.",
+    ),
+    Group(
+        "fan-out",
+        "One to ten, deliveries",
+        (
+            Row(LIMIT, "limit/fan-out"),
+            Row(LOOM, "loom/fan-out", limit="limit/fan-out", goal=Goal(0.35, 0.50)),
+            *peers("fan-out", "limit/fan-out", *BUSES),
+        ),
+    ),
+    Group(
+        "topics",
+        "A hundred topics, each with its subscription",
+        (
+            Row(LIMIT, "limit/topics"),
+            Row(LOOM, "loom/topics", limit="limit/topics", goal=Goal(0.30, 0.45)),
+            *peers("topics", "limit/topics", *BUSES),
+        ),
+    ),
+    Group("publishers", "Single and concurrent publishers", tuple(publisher_rows())),
+    Group(
+        "qos",
+        "Quality of service, one filter present",
+        (
+            Row(LIMIT, "limit/one"),
+            *(
+                Row(f"Loom, {level}", f"loom/qos-{level}", limit="limit/one")
+                for level in ("realtime", "batched", "background")
+            ),
+        ),
+    ),
+    Group(
+        "filter",
+        "Filters",
+        (
+            Row(LIMIT, "limit/one"),
+            Row("Loom, no filter", "loom/unfiltered", limit="limit/one"),
+            Row("Loom, one filter", "loom/one", limit="limit/one"),
+            Row("Loom, filtered by type", "loom/types", limit="limit/one"),
+        ),
+    ),
+    Group("match", "Match a topic, wildcards among the subscriptions", tuple(match_rows())),
+    Group("latency", "Latency at 1,000 events a second", tuple(latency_rows())),
+    Group(
+        "start",
+        "Cold start of mobile-lite with fifty other plugins installed",
+        (
+            Row("python -c pass, CPU", "start/pass", "cpu_ms"),
+            Row("limit: asyncio.run(noop), CPU", "start/asyncio", "cpu_ms"),
+            Row("Loom, CPU", "start/kernel", "cpu_ms", "start/asyncio", at_most(2.0, 1.6)),
+            Row("Loom, first start after an install", "start/first", "cpu_ms", "start/asyncio"),
+            Row(
+                "Loom, start to ready", "start/kernel", "ready_ms", "", at_most(200, 120), "figure"
+            ),
+            Row("python -c pass, peak memory", "start/pass", "peak_mb"),
+            Row("limit: asyncio.run(noop), peak memory", "start/asyncio", "peak_mb"),
+            Row(
+                "Loom, peak memory", "start/kernel", "peak_mb", "start/asyncio", at_most(6, 4),
+                "extra",
+            ),
+            Row("Loom, memory when ready", "start/kernel", "rss_mb", "", at_most(40, 24), "figure"),
+            Row("Loom, installed", "start/size", "size_mb", "", at_most(8, 5), "figure"),
+            Row("Loom, installed and compiled", "start/size", "compiled_mb"),
+        ),
+        "CPU time of the whole process, start to exit.",
+    ),
+    Group(
+        "import",
+        "Import and help, with fifty plugins installed",
+        (
+            Row("limit: python -c pass", "start/pass", "cpu_ms"),
+            Row("import loom", "start/import", "cpu_ms", "start/pass", at_most(3)),
+            Row("loom --help", "start/help", "cpu_ms", "start/pass", at_most(6)),
+        ),
+    ),
+    Group(
+        "agents",
+        "Ten thousand idle agents",
+        (
+            Row("limit: task and queue each, memory", "idle/tasks", "memory_mb"),
+            Row("Loom, memory", "idle/agents", "memory_mb", "idle/tasks", at_most(3)),
+            Row("limit, CPU while idle", "idle/tasks", "idle_percent"),
+            Row("Loom, CPU while idle", "idle/agents", "idle_percent", "", at_most(1), "figure"),
+            Row("limit, wake one", "idle/tasks", "wake_us"),
+            Row("Loom, wake one", "idle/agents", "wake_us", "idle/tasks"),
+        ),
+    ),
+)  # fmt: skip
