@@ -67,7 +67,7 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(bare: Instance, name: str
     bare.state.mkdir(mode=0o700)
     (bare.state / name).symlink_to(target)
     done = bare.loom("up")
-    assert done.returncode == 1
+    assert done.returncode in (1, 2)
     assert "Traceback" not in done.stderr
     assert target.read_text() == "precious"
 

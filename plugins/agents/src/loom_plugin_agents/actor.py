@@ -61,7 +61,8 @@ class Actor:
         mailbox, self._mailbox = self._mailbox, None
         mailbox.close()
         await mailbox.wait_idle()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        others = self._running - {asyncio.current_task()}  # it may be a handler that stops it
+        await asyncio.gather(*others, return_exceptions=True)
         try:
             if self.definition.on_stop is not None:
                 await self.definition.on_stop(self._host)
@@ -114,10 +115,12 @@ class Actor:
         self._handled += 1
         try:
             await self.definition.on_event(host, envelope)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._failed += 1
             failure = {"event": envelope.id, "topic": envelope.topic, "error": repr(error)}
             await self._parent.publish(f"agent.{self.definition.id}.failed", failure)
+            if isinstance(error, SystemExit):  # an agent's end is not the runtime's
+                raise LoomError(f"agent {self.definition.id!r} called exit") from error
             raise
 
     async def _spread(self, host: Host, envelope: Envelope) -> None:

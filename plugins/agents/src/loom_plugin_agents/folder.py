@@ -59,10 +59,11 @@ class AppFolder:
             for agent in agents:
                 await self._start(file, agent)
         except (Exception, SystemExit) as error:
-            self._host.log.exception("the agents of %s were not started", file.name)
-            self._host.world.bus.publish_error(
-                "ACTION_ERROR", self._host.name, error, file=file.name
-            )
+            self._complain(file, error)
+
+    def _complain(self, file: Path, error: BaseException) -> None:
+        self._host.log.error("the agents of %s failed", file.name, exc_info=error)
+        self._host.world.bus.publish_error("ACTION_ERROR", self._host.name, error, file=file.name)
 
     async def _start(self, file: Path, agent: Agent) -> None:
         table = self._tables.get(agent.agent_id, {})
@@ -72,7 +73,10 @@ class AppFolder:
 
     async def _unload(self, file: Path) -> None:
         for id in self._agents.pop(file, []):
-            await self._keeper.delete(id)
+            try:
+                await self._keeper.delete(id)
+            except Exception as error:
+                self._complain(file, error)
 
 
 class _Fresh(SourceFileLoader):

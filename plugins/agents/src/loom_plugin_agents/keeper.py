@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -9,6 +10,10 @@ import msgspec
 from loom.contracts import AgentDefinition, AgentRecord, read
 from loom_kernel import Envelope, Host, LoomError, check_pattern, check_topic, matches
 from loom_plugin_agents.actor import Actor
+
+
+#: How long the end of the runtime waits for one agent, in seconds; it has been drained before.
+PATIENCE = 0.5
 
 
 class Control(msgspec.Struct, frozen=True):
@@ -100,10 +105,11 @@ class Keeper:
         ]
 
     async def stop_all(self) -> None:
-        """Stop every agent, the last created first; one that fails does not keep the others."""
+        """Stop every agent, the last created first; one that fails or hangs keeps no other."""
         for id in reversed(list(self._actors)):
             try:
-                await self._actors[id].stop()
+                async with asyncio.timeout(PATIENCE):
+                    await self._actors[id].stop()
             except Exception:
                 self._host.log.exception("agent %s failed while stopping", id)
 
