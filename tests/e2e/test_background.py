@@ -195,3 +195,27 @@ def test_help_shows_examples(bare: Instance, command: str) -> None:
     done = bare.loom(command, "--help")
     assert done.returncode == 0
     assert f"\n  loom {command}" in done.stdout
+
+
+@pytest.mark.feature("CLI-04")
+@pytest.mark.feature("DIR-03")
+def test_agents_tools_and_timers_are_listed(bare: Instance) -> None:
+    agents = bare.folder / "agents"
+    agents.mkdir()
+    (agents / "one.py").write_text(
+        "from loom import Agent, capability\n"
+        "@capability('text.count', version='2.1')\n"
+        "def count(text: str) -> int:\n"
+        "    'Count words.'\n"
+        "    return len(text.split())\n"
+        "one = Agent('one', topics=['a.*'], capabilities=[count])\n"
+    )
+    bare.up("--with", "agents", "--with", "tools", "--with", "timers")
+    (one,) = json.loads(bare.loom("list", "agents", "--json").stdout)
+    assert (one["id"], one["state"]) == ("one", "running")
+    (tool,) = json.loads(bare.loom("list", "tools", "--json").stdout)
+    assert (tool["name"], tool["version"], tool["provider"]) == ("text.count", "2.1", "agent")
+    assert json.loads(bare.loom("list", "timers", "--json").stdout) == []
+    lines = bare.loom("list", "agents").stdout.splitlines()
+    assert lines[0].split()[:2] == ["id", "state"]
+    assert "one  running" in lines[1]

@@ -380,7 +380,7 @@ class Bus:
         """How many envelopes wait on all subscriptions together."""
         return sum(subscription.queued for subscription in self._subscriptions)
 
-    def report(self, error: Exception, subscription: Subscription, envelope: Envelope) -> None:
+    def report(self, error: BaseException, subscription: Subscription, envelope: Envelope) -> None:
         """Tell the log and `$loom.error` that a handler failed; its next event is handled."""
         log.error(
             "%s failed on %s (%s)", subscription.name, envelope.topic, envelope.id, exc_info=error

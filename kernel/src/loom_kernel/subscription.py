@@ -342,7 +342,7 @@ class Subscription:
                     current.set(envelope)
                     try:
                         await handler(envelope)
-                    except Exception as error:  # noqa: BLE001  # delivery: it is reported
+                    except (Exception, SystemExit) as error:  # noqa: BLE001  # delivery: reported
                         self.failed += 1
                         self._bus.report(error, self, envelope)
                 else:

@@ -28,7 +28,8 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
 def loom_add_commands() -> Iterable[click.Command]:
     from loom_plugin_control.commands.events import publish, tail, topics
     from loom_plugin_control.commands.lifecycle import down, status, up
+    from loom_plugin_control.commands.listing import list_command
     from loom_plugin_control.commands.logs import logs
     from loom_plugin_control.commands.run import run
 
-    return [up, down, status, logs, run, topics, publish, tail]
+    return [up, down, status, logs, run, list_command, topics, publish, tail]

@@ -84,6 +84,16 @@ def topic_table(topics: Iterable[Mapping[str, Any]]) -> str:
     return _table(rows)
 
 
+def record_table(records: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> str:
+    """The *columns* of records, one record a line; lists are joined, the last column is cut."""
+    rows = [columns]
+    for record in records:
+        cells = (record.get(column) for column in columns)
+        texts = [", ".join(map(str, c)) if isinstance(c, list) else str(c) for c in cells]
+        rows.append(tuple(printable(text) for text in (*texts[:-1], texts[-1][:60])))
+    return _table(rows)
+
+
 def _dropped(reasons: Mapping[str, int]) -> str:
     told = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
     return f"{sum(reasons.values())} ({told})" if told else "0"

@@ -45,6 +45,7 @@ class Agent:
         self._metadata = dict(metadata or {})
         self._context: Context | None = None
         self._host: Host | None = None
+        self._provider: ToolProvider | None = None
 
     @property
     def ctx(self) -> Context:
@@ -104,7 +105,9 @@ class Agent:
         own = dict(config or {})
 
         async def begin(host: Host) -> None:
+            known = self._context.state if self._context else {}
             self._context = Context(host, self.agent_id, own)
+            self._context.state = known
             await self._offer(host, self._context)
             await self.on_start(self._context)
 
@@ -112,7 +115,11 @@ class Agent:
             await self.on_event(self.ctx, envelope.topic, envelope)
 
         async def end(host: Host) -> None:
-            await self.on_stop(self.ctx)
+            try:
+                await self.on_stop(self.ctx)
+            finally:
+                if self._provider is not None:
+                    await self._provider.withdraw()
 
         return AgentDefinition(
             id=self.agent_id,
@@ -130,7 +137,7 @@ class Agent:
         """Announce the capabilities as tools of this agent."""
         if not self.capabilities:
             return
-        provider = ToolProvider(host)
+        provider = self._provider = ToolProvider(host)
         for offered in self.capabilities:
             provider.add(offered.descriptor(), _invoker(offered, context))
         await provider.start()
