@@ -34,6 +34,7 @@ async def test_listeners_are_called_in_order_by_type() -> None:
 async def test_a_type_with_wildcards_in_its_name_is_only_itself() -> None:
     bus, seen = EventBus("run"), list[str]()
     bus.on("a*", lambda event: seen.append(event.type))
+    await bus.emit(Event("abc"))
     await bus.emit(Event("a*"))
     assert seen == ["a*"]
 
@@ -61,6 +62,9 @@ async def test_a_listener_can_be_removed_in_two_ways() -> None:
     remove = bus.on("x", listen)
     remove()
     remove()
+    for type in ("x", "*"):
+        bus.on_pattern(type, listen)
+        bus.off(type, listen)
     bus.on("x", listen)
     bus.off("x", listen)
     await bus.emit(Event("x"))

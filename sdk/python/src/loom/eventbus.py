@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from fnmatch import fnmatchcase
+from glob import escape
 from typing import Any, Self
 
 log = logging.getLogger("loom.eventbus")
@@ -35,7 +36,7 @@ class EventBus:
 
     def on(self, type: str, listener: Listener) -> Callable[[], None]:
         """Call *listener* for events of exactly *type*; returns what removes it."""
-        return self.on_pattern(type, listener)
+        return self.on_pattern(escape(type), listener)
 
     def on_pattern(self, pattern: str, listener: Listener) -> Callable[[], None]:
         """Call *listener* for types that match *pattern* (`tool_call*`, `step_?`, `*`)."""
@@ -54,12 +55,13 @@ class EventBus:
 
     def off(self, type: str, listener: Listener) -> None:
         """Undo `on`, `on_pattern` or `on_all` (with `*`)."""
-        self._listeners = [known for known in self._listeners if known != (type, listener)]
+        undone = ((type, listener), (escape(type), listener))
+        self._listeners = [known for known in self._listeners if known not in undone]
 
     async def emit(self, event: Any) -> None:
         """Call every listener that wants *event*, here and then in the parents."""
         for pattern, listener in list(self._listeners):
-            if pattern == event.type or fnmatchcase(event.type, pattern):
+            if fnmatchcase(event.type, pattern):
                 await self._call(listener, event)
         if self.parent is not None:
             await self.parent.emit(event)
