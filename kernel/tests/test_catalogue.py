@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -81,4 +80,4 @@ def test_a_cache_that_cannot_be_written_is_only_slow(install: Any, tmp_path: Pat
 
 def test_the_cache_is_the_owners_alone(install: Any, tmp_path: Path) -> None:
     installed(str(tmp_path / "cache"))
-    assert os.stat(tmp_path / "cache").st_mode & 0o077 == 0
+    assert (tmp_path / "cache").stat().st_mode & 0o077 == 0

@@ -83,7 +83,7 @@ def test_an_envelope_is_read_only() -> None:
 
 @pytest.mark.parametrize("value", [object(), {1, "a"}.__iter__(), 2j])
 def test_what_has_no_json_form_is_named(value: Any) -> None:
-    with pytest.raises(PayloadNotSerializable, match="'some.topic'"):
+    with pytest.raises(PayloadNotSerializable, match=r"'some\.topic'"):
         encode_json(value, "some.topic")
 
 

@@ -56,6 +56,11 @@ async def test_a_filter_goes_with_its_host(host: Host, other: Host) -> None:
 
 async def test_a_filter_sees_what_nobody_subscribes_to(host: Host) -> None:
     seen: list[Envelope] = []
-    host.add_filter(lambda envelope: seen.append(envelope) or envelope)
+
+    def watch(envelope: Envelope) -> Envelope:
+        seen.append(envelope)
+        return envelope
+
+    host.add_filter(watch)
     assert await host.publish("void") == 0
     assert [event.topic for event in seen] == ["void"]

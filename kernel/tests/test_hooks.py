@@ -45,6 +45,16 @@ help = "which tags"
 """
 
 
+OTHER_SETTINGS = """
+class S(msgspec.Struct):
+    y: int = 1
+
+@hookimpl
+def loom_settings():
+    return S
+"""
+
+
 async def test_a_plugin_lives_handles_tells_its_health_and_ends(install: Any) -> None:
     install("probe", LIFE, SETTINGS)
     config = {"plugins": {"probe": {"speed": 7}}}
@@ -184,8 +194,10 @@ class Clocks:
 async def test_a_driver_is_loaded_by_name(install: Any) -> None:
     home = install("probe", "class Driver: pass")
     metadata = home.parent / "strange_probe-1.0.dist-info" / "entry_points.txt"
-    metadata.write_text(metadata.read_text() + "[loom.test]\nfast = strange_probe.plugin:Driver\n"
-                        "broken = strange_probe.nothing:Driver\n")
+    metadata.write_text(
+        metadata.read_text() + "[loom.test]\nfast = strange_probe.plugin:Driver\n"
+        "broken = strange_probe.nothing:Driver\n"
+    )
     async with running() as runtime:
         host = runtime.host("one")
         assert host.driver("loom.test", "fast").__name__ == "Driver"
@@ -218,8 +230,7 @@ async def test_a_health_check_that_raises_is_unhealthy() -> None:
             "brings {'up'}",
         ),
         (
-            "class S(msgspec.Struct):\n    y: int = 1\n"
-            "@hookimpl\ndef loom_settings():\n    return S\n",
+            OTHER_SETTINGS,
             '[settings.x]\ntype = "integer"\ndefault = 1\nhelp = "x"',
             "the manifest lists",
         ),
@@ -232,7 +243,7 @@ async def test_the_contract_suite_finds(install: Any, code: str, manifest: str, 
 
 
 async def test_the_contract_suite_passes_what_is_right(install: Any) -> None:
-    install("probe", LIFE.replace("False, \"tired\"", 'True, "fine"'), SETTINGS)
+    install("probe", LIFE.replace('False, "tired"', 'True, "fine"'), SETTINGS)
     await check_plugin_contract("probe")
 
 

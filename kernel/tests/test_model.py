@@ -234,7 +234,7 @@ TestBus = pytest.mark.reliability("R9")(
     pytest.mark.feature("BUS-08")(pytest.mark.feature("BUS-11")(BusMachine.TestCase))
 )
 TestBus.settings = settings(
-    max_examples=200,
+    max_examples=300,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

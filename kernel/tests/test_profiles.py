@@ -65,7 +65,9 @@ def test_without_a_name_it_is_the_configured_one_or_desktop(paths: Paths) -> Non
 
 
 def test_a_missing_profile_is_named_with_those_there_are(paths: Paths) -> None:
-    with pytest.raises(UnknownProfile, match="'moble'; there are desktop, desktop-plus, mobile-lite"):
+    with pytest.raises(
+        UnknownProfile, match="'moble'; there are desktop, desktop-plus, mobile-lite"
+    ):
         load_profiled_config(paths, "moble", environ={})
 
 
@@ -76,7 +78,10 @@ def test_configuration_and_flags_change_the_choice(paths: Paths) -> None:
 
 
 def test_a_profile_of_the_users_own_extends_another(paths: Paths) -> None:
-    text = "summary = 'mine'\nextends = 'mobile-lite'\nplugins = ['timers']\n[settings.bus]\nrealtime = 7\n"
+    text = (
+        "summary = 'mine'\nextends = 'mobile-lite'\nplugins = ['timers']\n"
+        "[settings.bus]\nrealtime = 7\n"
+    )
     (paths.config / "profiles" / "mine.toml").write_text(text)
     assert plugins(paths, "mine") == ["agents", "timers"]
     config, _, chosen = load_profiled_config(paths, "mine", environ={})

@@ -110,8 +110,8 @@ def test_virtual_and_real_clock_promise_the_same() -> None:
     async def main(clock: RealClock | VirtualClock) -> None:
         began, wall = clock.monotonic(), clock.time()
         await clock.sleep(0.01)
-        assert 0.005 < clock.monotonic() - began
-        assert 0.005 < clock.time() - wall
+        assert clock.monotonic() - began > 0.005
+        assert clock.time() - wall > 0.005
         await clock.sleep_until(clock.time() + 0.01)
         assert clock.time() - wall > 0.015
         await clock.sleep_until(clock.time() - 100)

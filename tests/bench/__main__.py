@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loom_plugin_bench import Group, Measured, Summary, machine, measure, render, summarise, to_json
+
 from tests.bench.cases import Plan, split
 from tests.bench.environments import PEERS, ROOT, install_lite, install_peers, open_cache
 from tests.bench.groups import GROUPS

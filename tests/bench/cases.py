@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loom_plugin_bench import CASES, Case, bench_case
+
 from tests.bench.environments import PEERS, ROOT, lite_variables, packages_of, python_of
 
 LAUNCHER = Path(__file__).with_name("launcher.py")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from loom_plugin_bench import Goal, Group, Row
+
 from tests.bench.environments import PEERS
 
 LIMIT = "limit: deque in batches"
@@ -65,7 +66,7 @@ GROUPS = (
         (
             Row(LIMIT, "limit/one"),
             Row(LOOM, "loom/one", limit="limit/one", goal=Goal(0.30, 0.40)),
-            Row("Loom, realtime, no filter", "loom/realtime", "rate", "limit/one", Goal(0.40, 0.55)),
+            Row("Loom, realtime, bare", "loom/realtime", limit="limit/one", goal=Goal(0.40, 0.55)),
             Row("Loom, published by a handler", "loom/caused", limit="limit/one"),
             Row("Loom, held by back-pressure", "loom/pressed", limit="limit/one"),
             *peers("one", "limit/one", *BUSES),

@@ -119,12 +119,12 @@ class Site:
         """Write the metadata of a distribution."""
         metadata = self.folder / f"{distribution}-1.0.dist-info"
         metadata.mkdir()
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+        (metadata / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n"
+        )
         (metadata / "entry_points.txt").write_bytes(entry_points)
 
-    def start(
-        self, *arguments: str, choose: list[str] | None = None, **environment: str
-    ) -> Ended:
+    def start(self, *arguments: str, choose: list[str] | None = None, **environment: str) -> Ended:
         """Run `loom kernel --exit-when-ready` with the plugins *choose* (all) and the witness."""
         chosen = self.names if choose is None else ["witness", *choose]
         flags = [flag for name in chosen for flag in ("--with", name)]

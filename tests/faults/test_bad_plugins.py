@@ -78,7 +78,8 @@ BROKEN = [
            manifest=b'hook_api = 0\nname = "older"\nsummary = "x"'),
     Broken("newer", "hook_api is 99, this Loom has 1; it wants a newer Loom",
            manifest=b'hook_api = 99\nname = "newer"\nsummary = "x"'),
-    Broken("api-text", "Expected `int`", manifest=b'hook_api = "1"\nname = "api-text"\nsummary = ""'),
+    Broken("api-text",
+           "Expected `int`", manifest=b'hook_api = "1"\nname = "api-text"\nsummary = ""'),
     Broken("extra-key", "unknown field `colour`", manifest='colour = "red"'),
     Broken("number-name", "Expected `str`", manifest=b'hook_api = 1\nname = 7\nsummary = "x"'),
     Broken("text-list", "Expected `array`", manifest='requires = "agents"'),
@@ -89,7 +90,8 @@ BROKEN = [
     Broken("bad-default", "default of setting 'x' must be of type integer",
            manifest='[settings.x]\ntype = "integer"\nhelp = "x"\ndefault = "many"'),
     Broken("bad-choice", "default of setting 'x' is 'c', must be one of 'a', 'b'",
-           manifest='[settings.x]\ntype = "string"\nhelp = "x"\nchoices = ["a", "b"]\ndefault = "c"'),
+           manifest='[settings.x]\ntype = "string"\nhelp = "x"\nchoices = ["a",
+           "b"]\ndefault = "c"'),
     Broken("bad-range", "default of setting 'x' is 0, must be at least 1",
            manifest='[settings.x]\ntype = "integer"\nhelp = "x"\nmin = 1\ndefault = 0'),
     # requirements
@@ -104,10 +106,12 @@ BROKEN = [
     Broken("misnamed", "hosts", hook("def loom_attach(hosts):", "return None")),
     Broken("greedy", "bus", hook("def loom_attach(host, bus):", "return None")),
     Broken("undecorated", "hookimpl", "def loom_attach(host): return 5"),
-    Broken("specs-raise", "ValueError: no specs", hook("def loom_add_hookspecs():", "raise ValueError('no specs')")),
+    Broken("specs-raise", "ValueError: no specs", hook("def loom_add_hookspecs():",
+           "raise ValueError('no specs')")),
     Broken("specs-exit", "SystemExit", hook("def loom_add_hookspecs():", "raise SystemExit(1)")),
     Broken("specs-number", "loom_add_hookspecs", hook("def loom_add_hookspecs():", "return 5")),
-    Broken("settings-raise", "ValueError: no settings", hook("def loom_settings():", "raise ValueError('no settings')")),
+    Broken("settings-raise", "ValueError: no settings", hook("def loom_settings():",
+           "raise ValueError('no settings')")),
     Broken("settings-exit", "SystemExit", hook("def loom_settings():", "raise SystemExit(1)")),
     Broken("settings-number", "loom_settings", hook("def loom_settings():", "return 5")),
     Broken("settings-other", "speed",
@@ -115,14 +119,17 @@ BROKEN = [
     # attaching
     Broken("attach-raises", "ValueError: no way", attach("raise ValueError('no way'); yield")),
     Broken("attach-exits", "SystemExit", attach("raise SystemExit(1); yield")),
-    Broken("attach-at-once", "ValueError: at once", hook("def loom_attach(host):", "raise ValueError('at once')")),
-    Broken("attach-number", "'int' object does not support", hook("def loom_attach(host):", "return 5")),
+    Broken("attach-at-once", "ValueError: at once", hook("def loom_attach(host):",
+           "raise ValueError('at once')")),
+    Broken("attach-number", "'int' object does not support", hook("def loom_attach(host):",
+           "return 5")),
     Broken("attach-nothing", "loom_attach", hook("def loom_attach(host):", "return None")),
     Broken("attach-bare", "does not support", hook("async def loom_attach(host):", "yield")),
     Broken("attach-no-yield", "didn't yield", attach("return\n    yield")),
     Broken("attach-waits", "it was not ready after", attach("await asyncio.Event().wait(); yield")),
     Broken("attach-waits-too", "it was not ready after", attach("await asyncio.sleep(60); yield")),
-    Broken("attach-cancels", "CancelledError", attach("asyncio.current_task().cancel(); await asyncio.sleep(1); yield")),
+    Broken("attach-cancels",
+           "CancelledError", attach("asyncio.current_task().cancel(); await asyncio.sleep(1); yield")),
     Broken("service-missing", "needs a service", attach("host.require(object); yield")),
 ]  # fmt: skip
 
@@ -172,8 +179,9 @@ def test_a_plugin_switched_off_in_the_configuration_is_never_imported(
     site: Site, tmp_path: Path
 ) -> None:
     site.add("dangerous", "raise SystemExit('imported')")
-    (tmp_path / "loom.toml").write_text("[plugins.witness]\nenabled = true\n"
-                                        "[plugins.dangerous]\nenabled = false\n")
+    (tmp_path / "loom.toml").write_text(
+        "[plugins.witness]\nenabled = true\n[plugins.dangerous]\nenabled = false\n"
+    )
     ended = site.start("--project", str(tmp_path), choose=[])
     assert ended.imported == {"witness"}
     assert ended.quarantined == {}
@@ -269,7 +277,12 @@ def test_plugins_are_attached_by_what_they_require_not_by_who_came_first(
 )
 def test_a_plugin_that_fails_at_the_end_holds_up_nobody(site: Site, body: str) -> None:
     farewell = attach("yield\n    open(host.paths.cache.parent / 'farewell', 'w').close()")
-    site.add("other", farewell.replace("yield\n", "host.paths.cache.parent.mkdir(parents=True, exist_ok=True)\n    yield\n"))
+    site.add(
+        "other",
+        farewell.replace(
+            "yield\n", "host.paths.cache.parent.mkdir(parents=True, exist_ok=True)\n    yield\n"
+        ),
+    )
     site.add("zz-last", attach(body), package="strange_last")
     ended = site.start("--set", "kernel.detach_timeout=0.2")
     assert ended.code == 0, ended.err

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -104,7 +105,7 @@ async def test_the_gaps_that_a_slow_realtime_subscriber_sees_are_its_drops() -> 
         dropped = sum(slow.stats().dropped.values())
         assert dropped > 1000
         assert sum(event.dropped_before for event in seen) == dropped
-        for before, after in zip(seen, seen[1:], strict=False):
+        for before, after in pairwise(seen):
             assert after.data - before.data == after.dropped_before + 1
 
 
@@ -229,7 +230,9 @@ async def use_everything(runtime: Runtime, folder: Path) -> int:
     events = EventRecorder(runtime.host("witness"), "report.made")
 
     async def react(ctx: Any, topic: str, event: Envelope) -> None:
-        written = await ctx.tool("fs:write_file", {"path": f"r{event.data['relative']}", "content": "x"})
+        written = await ctx.tool(
+            "fs:write_file", {"path": f"r{event.data['relative']}", "content": "x"}
+        )
         listed = await ctx.tool("fs:list_dir")
         await ctx.tool("crunch")
         await ctx.emit("report.made", [written, len(listed["entries"])])

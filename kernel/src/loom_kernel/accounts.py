@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 import msgspec
 
-if TYPE_CHECKING:
-    from loom_kernel.subscription import Subscription
+from loom_kernel.envelope import Envelope
 
 MAX_TOPICS = 10_000
 OTHER = "(other)"
@@ -64,19 +63,15 @@ class Accounts:
         return self._topics.setdefault(name, TopicCounts(name))
 
     def stats(
-        self, subscriptions: Iterable[Subscription], match: Callable[[str], list[Subscription]]
+        self, waiting: Iterable[Envelope], listening: Callable[[str], int]
     ) -> list[TopicStats]:
-        """Every topic's accounts, sorted by topic, with what waits in *subscriptions*.
+        """Every topic's accounts, sorted by topic.
 
-        *match* finds those that a topic would be delivered to.
+        *waiting* is what subscriptions hold, *listening* tells how many a topic has.
         """
-        backlogs: dict[str, int] = {}
-        for subscription in subscriptions:
-            for waiting in subscription.waiting():
-                name = self.of(waiting.topic).topic
-                backlogs[name] = backlogs.get(name, 0) + 1
+        backlogs = Counter(self.of(envelope.topic).topic for envelope in waiting)
         return [
-            _stats(self._topics[name], backlogs.get(name, 0), len(match(name)))
+            _stats(self._topics[name], backlogs[name], listening(name))
             for name in sorted(self._topics)
         ]
 

@@ -247,7 +247,6 @@ class Bus:
         finally:
             late = [full for full in blocked if full is own or full.withdraw(asked[full])]
             taken = sum(not granted.cancelled() and granted.result() for granted in asked.values())
-            route.counts.offered += taken
         for full in late:
             route.counts.offered += 1
             full.give_up(envelope)
@@ -373,7 +372,8 @@ class Bus:
 
     def topics(self) -> list[TopicStats]:
         """The accounts of every topic that was published to, sorted by topic."""
-        return self.accounts.stats(self._subscriptions, self._routes.match)
+        waiting = (envelope for s in self._subscriptions for envelope in s.waiting())
+        return self.accounts.stats(waiting, lambda topic: len(self._routes.match(topic)))
 
     @property
     def queued(self) -> int:

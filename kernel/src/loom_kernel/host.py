@@ -96,6 +96,7 @@ class Host:
     ) -> Subscription:
         """Call *handler* with what arrives, one after the other, until the result is closed."""
         subscription = self.subscribe(*patterns, **options)
+        subscription.has_handler = True  # also before its task has its first turn
         self.spawn(subscription.serve(handler), subscription.name)
         return subscription
 

@@ -174,6 +174,7 @@ class Plugins:
 
     def _start_import(self, name: str) -> threading.Thread:
         def run() -> None:
+            module = None
             try:
                 module = importlib.import_module(self.entries[name]["module"])
             except BaseException as error:  # noqa: BLE001  # SystemExit and worse: an import may do anything

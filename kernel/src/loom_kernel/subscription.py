@@ -16,15 +16,13 @@ import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import msgspec
 
+from loom_kernel.accounts import Accounts
 from loom_kernel.causation import current
 from loom_kernel.envelope import NORMAL_PRIORITY, Envelope
-
-if TYPE_CHECKING:
-    from loom_kernel.bus import Bus
 
 Qos = Literal["realtime", "batched", "background"]
 Handler = Callable[[Envelope], Awaitable[object]]
@@ -38,6 +36,30 @@ consumer: ContextVar[Subscription | None] = ContextVar("loom_consumer", default=
 
 
 _NOT_ENTERED: Any = object()
+
+
+class Router(Protocol):
+    """What a subscription needs of the bus it belongs to."""
+
+    capacity: dict[Qos, int]
+    accounts: Accounts
+    now: Callable[[], float]
+
+    def listen(self, subscription: Subscription, pattern: str) -> None:
+        """Route *pattern* to *subscription* too."""
+        ...
+
+    def unlisten(self, subscription: Subscription, pattern: str) -> None:
+        """Stop routing *pattern* to *subscription*."""
+        ...
+
+    def forget(self, subscription: Subscription) -> None:
+        """Stop routing anything to *subscription*."""
+        ...
+
+    def report(self, error: BaseException, subscription: Subscription, envelope: Envelope) -> None:
+        """Tell that the handler of *subscription* failed on *envelope*."""
+        ...
 
 
 class SubscriptionStats(msgspec.Struct, frozen=True):
@@ -68,7 +90,7 @@ class Subscription:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: Router,
         patterns: tuple[str, ...],
         *,
         subscriber: str,
@@ -300,6 +322,7 @@ class Subscription:
             granted, envelope = self._credit.popleft()
             if not granted.done():
                 self.offered += 1
+                self._bus.accounts.of(envelope.topic).offered += 1
                 self._append(envelope)
                 granted.set_result(True)
         self._simplify()

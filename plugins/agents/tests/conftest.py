@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from loom.contracts import AgentDefinition, AgentRecord, Agents
 from loom_kernel import Host, Runtime
-from loom_kernel.testing import EventRecorder, running
+from loom_kernel.testing import EventRecorder, running, wait_until
 
 
 class Keep:
@@ -18,7 +18,9 @@ class Keep:
         self.agents: Agents = self.host.require(Agents)
         self.events = EventRecorder(runtime.host("witness"), "agent.>", "$loom.>")
 
-    async def create(self, id: str, on_event: Callable[..., Any], *topics: str, **more: Any) -> AgentRecord:
+    async def create(
+        self, id: str, on_event: Callable[..., Any], *topics: str, **more: Any
+    ) -> AgentRecord:
         return await self.agents.create(AgentDefinition(id, on_event, topics, **more))
 
     def record(self, id: str) -> AgentRecord:
@@ -32,6 +34,10 @@ class Keep:
     async def listed(self, **query: str) -> list[str]:
         reply = await self.host.request("agent.list", query)
         return [record.id for record in reply.data["agents"]]
+
+    async def settled(self, id: str, handled: int) -> None:
+        """Wait until the agent has begun with so many events."""
+        await wait_until(lambda: self.record(id).handled == handled)
 
     def told(self, id: str) -> list[str]:
         return [event.topic.split(".")[-1] for event in self.events.on(f"agent.{id}.*")]

@@ -241,8 +241,8 @@ async def test_a_failing_event_is_told_and_the_next_one_handled(
     await keep.create("ada", handle, "job", concurrency=concurrency)
     for number in (1, 2):
         await keep.host.publish("job", number)
-        await wait_until(lambda wanted=number: wanted in seen)
-        await wait_until(lambda wanted=number: keep.record("ada").failed == 1)
+        await keep.settled("ada", number)
+    assert seen == [1, 2]
     (failed,) = keep.events.on("agent.ada.failed")
     assert failed.data["error"] == repr(failure)
     assert failed.data["topic"] == "job"
@@ -286,7 +286,7 @@ async def test_replace_cancels_what_runs(keep: Any) -> None:
     await keep.create("ada", gate, "job", concurrency="replace")
     for number in range(3):
         await keep.host.publish("job", number)
-        await wait_until(lambda wanted=number: gate.began[-1:] == [wanted])
+        await keep.settled("ada", number + 1)
     gate.open.set()
     await wait_until(lambda: gate.ended == [2])
     assert (gate.most, keep.record("ada").rejected, keep.record("ada").failed) == (1, 2, 0)

@@ -128,7 +128,9 @@ def test_editing_a_file_restarts_its_agent_and_no_other(app: Path) -> None:
             assert loom.record("bob").created == created
             assert len(loom.events.on("agent.bob.started")) == 0, "it was started before"
             told = [event.topic for event in loom.events.on("agent.ada.*")]
-            assert told == [f"agent.ada.{what}" for what in ("stopped", "deleted", "created", "started")]
+            assert told == [
+                f"agent.ada.{what}" for what in ("stopped", "deleted", "created", "started")
+            ]
 
     run_virtual(main)
 

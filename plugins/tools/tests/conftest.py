@@ -43,8 +43,8 @@ class Workshop:
         """Announce, and wait until the broker knows."""
         await self.provider.start()
         async with asyncio.timeout(5):
-            while len(await self.listed()) < len(self.offered):
-                await asyncio.sleep(0)
+            while len(await self.listed()) < len(self.offered):  # each look is a round of the bus
+                continue
 
     async def listed(self, **query: str) -> list[ToolDescriptor]:
         tools: list[ToolDescriptor] = (await self.caller.request("tool.list", query)).data["tools"]

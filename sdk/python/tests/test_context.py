@@ -47,7 +47,12 @@ async def test_emit_publishes_as_the_agent(stage: Stage) -> None:
     await stage.enter("ada", speak, "say")
     await stage.host.publish("say", "hi")
     first, second = await stage.events.wait_for("said", 2)
-    assert (first.sender, first.data, first.type, first.priority) == ("ada", {"words": "hi"}, "speech", 70)
+    assert (first.sender, first.data, first.type, first.priority) == (
+        "ada",
+        {"words": "hi"},
+        "speech",
+        70,
+    )
     assert second.data == "more"
     assert first.causation_id == stage.events.on("say")[0].id
 
@@ -112,7 +117,12 @@ async def test_a_thread_is_joined_and_left_with_only_its_id(stage: Stage) -> Non
     await stage.host.publish("thread.t7.broadcast", 1, thread_id="t7")
     reply = await replies.receive()
     assert reply is not None
-    assert (reply.data, reply.sender, reply.thread_id, reply.correlation_id) == ("heard", "ada", "t7", "t7")
+    assert (reply.data, reply.sender, reply.thread_id, reply.correlation_id) == (
+        "heard",
+        "ada",
+        "t7",
+        "t7",
+    )
     await stage.host.publish("leave", "t7")
     await wait_until(lambda: not stage.agents.find(topic="thread.t7.broadcast"))
     assert await stage.host.publish("thread.t7.broadcast", 2) == 0
@@ -131,7 +141,11 @@ async def test_a_tool_gives_its_output_or_raises_with_its_code(stage: Stage) -> 
 
     async def use(ctx: Context, topic: str, event: Envelope) -> None:
         outcome.append(await ctx.tool("math.half", {"n": 4}))
-        for name, arguments in (("math.half", {"n": "x"}), ("math.half", {"n": 3}), ("no.tool", {})):
+        for name, arguments in (
+            ("math.half", {"n": "x"}),
+            ("math.half", {"n": 3}),
+            ("no.tool", {}),
+        ):
             try:
                 await ctx.tool(name, arguments)
             except ToolError as error:
@@ -142,8 +156,11 @@ async def test_a_tool_gives_its_output_or_raises_with_its_code(stage: Stage) -> 
     await stage.host.publish("go")
     await wait_until(lambda: len(outcome) == 4)
     assert outcome == [
-        2, ("math.half", "INVALID_PARAMS"), ("math.half", "ACTION_ERROR"), ("no.tool", "CAPABILITY_ERROR"),
-    ]  # fmt: skip
+        2,
+        ("math.half", "INVALID_PARAMS"),
+        ("math.half", "ACTION_ERROR"),
+        ("no.tool", "CAPABILITY_ERROR"),
+    ]
 
 
 @pytest.mark.feature("TOOL-05")

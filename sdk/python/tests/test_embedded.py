@@ -77,7 +77,7 @@ async def test_a_subclass_overrides_what_it_needs() -> None:
 
 
 async def test_before_the_start_there_is_no_context() -> None:
-    with pytest.raises(LoomError, match="await agent.start"):
+    with pytest.raises(LoomError, match=r"await agent\.start"):
         _ = Agent("ada").ctx
 
 
@@ -93,7 +93,10 @@ def test_an_agent_waits_for_an_hour_in_no_time() -> None:
 
 
 def test_importing_the_sdk_loads_next_to_nothing() -> None:
-    code = "import sys, loom; print(*sorted(m for m in sys.modules if m.startswith(('loom', 'asyncio'))))"
+    code = (
+        "import sys, loom\n"
+        "print(*sorted(m for m in sys.modules if m.startswith(('loom', 'asyncio'))))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["loom"]
 

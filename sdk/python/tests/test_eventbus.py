@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from loom import EventBus
@@ -43,8 +44,12 @@ async def test_events_of_a_child_reach_its_parents_after_its_own() -> None:
     root, seen = EventBus("root"), list[str]()
     child = root.create_child("child")
     grandchild = child.create_child("grandchild")
+
+    def note(name: str, event: Event) -> None:
+        seen.append(name)
+
     for bus in (root, child, grandchild):
-        bus.on("x", lambda event, name=bus.node_id: seen.append(name))
+        bus.on("x", partial(note, bus.node_id))
     await grandchild.emit(Event("x"))
     assert seen == ["grandchild", "child", "root"]
     seen.clear()

@@ -23,6 +23,11 @@ from tests.bench.peers.scenario import Handler, Publish, measure
 class Event:
     number: int
     path: str
+    kind: str
+    size: int
+    modified: float
+    by: str
+    is_folder: bool
     text: str
 
 

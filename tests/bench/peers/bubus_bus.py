@@ -16,6 +16,11 @@ PENDING = 32
 class Event(BaseEvent):  # type: ignore[misc]  # its class is not known here
     number: int
     path: str
+    kind: str
+    size: int
+    modified: float
+    by: str
+    is_folder: bool
     text: str
 
 

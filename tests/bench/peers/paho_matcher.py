@@ -6,7 +6,7 @@ import json
 import sys
 
 from loom_plugin_bench import Meter, new_topics, patterns
-from paho.mqtt.matcher import MQTTMatcher  # type: ignore[import-not-found]  # installed beside
+from paho.mqtt.matcher import MQTTMatcher  # type: ignore[import-untyped]  # installed beside
 
 TO_MQTT = str.maketrans(".*>", "/+#")
 

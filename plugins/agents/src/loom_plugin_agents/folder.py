@@ -12,6 +12,7 @@ from typing import Any
 
 from loom import Agent
 from loom_kernel import Host, LoomError
+
 from loom_plugin_agents.keeper import Keeper
 
 RELOAD_EVERY = 0.5
@@ -58,7 +59,7 @@ class AppFolder:
             await self._unload(file)
             for agent in agents:
                 await self._start(file, agent)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # it is the app's code that runs
             self._complain(file, error)
 
     def _complain(self, file: Path, error: BaseException) -> None:
@@ -75,7 +76,7 @@ class AppFolder:
         for id in self._agents.pop(file, []):
             try:
                 await self._keeper.delete(id)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # it is the app's code that runs
                 self._complain(file, error)
 
 

@@ -6,11 +6,10 @@ import asyncio
 from typing import Any
 
 import msgspec
-
 from loom.contracts import AgentDefinition, AgentRecord, read
 from loom_kernel import Envelope, Host, LoomError, check_pattern, check_topic, matches
-from loom_plugin_agents.actor import Actor
 
+from loom_plugin_agents.actor import Actor
 
 #: How long the end of the runtime waits for one agent, in seconds; it has been drained before.
 PATIENCE = 0.5

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
-
 from loom.contracts import Agents
 from loom_kernel import Health, Host, hookimpl
+
 from loom_plugin_agents.keeper import Keeper
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 
 from loom_kernel import Envelope, Host, Subscription, TopicMap
 from loom_kernel.testing import running
+
 from loom_plugin_bench.matching import hot_topics, new_topics, patterns, per_lookup
 from loom_plugin_bench.workload import (
     BURST,

@@ -45,7 +45,7 @@ def hot_topics(seed: int) -> list[str]:
 
 
 def per_lookup(table: Mapping[str, object], topics: list[str], meter: Meter) -> float:
-    """Nanoseconds of CPU time for one call that finds a topic in *table*, all of *topics* in turn."""
+    """Nanoseconds of CPU time for a call that finds one topic in *table*; all take turns."""
 
     def find(topic: str) -> object:
         return table[topic]

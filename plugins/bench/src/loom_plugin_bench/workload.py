@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from time import process_time
 
 BURST = 256
-TEXT = "what a short event says, " * 6
+TEXT = "The second draft is ready for review."
 PACE = 0.001
 """Seconds between two events of the latency measurement."""
 
@@ -22,8 +22,17 @@ Publish = Callable[[str, dict[str, object]], Awaitable[object]]
 
 
 def make_payload(number: int) -> dict[str, object]:
-    """About 200 bytes, made anew for each event."""
-    return {"number": number, "path": "/notes/today.md", "text": TEXT}
+    """About 200 bytes as JSON, made anew for each event, as one who reports a change would."""
+    return {
+        "number": number,
+        "path": f"/notes/{number}.md",
+        "kind": "modified",
+        "size": number * 512,
+        "modified": 1_700_000_000.5 + number,
+        "by": "editor",
+        "is_folder": False,
+        "text": TEXT,
+    }
 
 
 def topic_names(count: int) -> list[str]:
@@ -49,7 +58,7 @@ class Sink:
 
     async def wait_count(self, count: int) -> None:
         """Wait until *count* have arrived."""
-        while self.count < count:
+        while self.count < count:  # noqa: ASYNC110  # an event would cost the handler more
             await asyncio.sleep(0)
 
 

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-
 from loom.contracts import (
     ToolCall,
     ToolDescriptor,
@@ -24,6 +23,7 @@ from loom.contracts import (
     read,
 )
 from loom_kernel import Envelope, Host, InvalidEnvelope, LoomError, NoResponders, RequestTimeout
+
 from loom_plugin_tools.registry import Registry
 from loom_plugin_tools.validation import Validators
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
-
 from loom_kernel import Health, Host, hookimpl
+
 from loom_plugin_tools.broker import Broker
 
 

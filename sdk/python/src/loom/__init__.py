@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from loom_kernel import Envelope
+
     from loom.agent import Agent
     from loom.capabilities import Capability, capability
     from loom.context import Context, Thread, call_tool
     from loom.contracts import ToolError
     from loom.eventbus import EventBus
     from loom.provider import ToolProvider
-    from loom_kernel import Envelope
 
 _HOME = {
     "Agent": "loom.agent",

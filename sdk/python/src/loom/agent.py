@@ -6,11 +6,12 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+from loom_kernel import Envelope, Host, LoomError
+
 from loom.capabilities import Capability
 from loom.context import Context
 from loom.contracts import AgentDefinition, Agents, ToolCall
 from loom.provider import ToolProvider
-from loom_kernel import Envelope, Host, LoomError
 
 OnEvent = Callable[[Context, str, Envelope], Awaitable[object]]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Unpack
 
 import msgspec
+from loom_kernel import Envelope, EnvelopeFields, Host, NoResponders, RequestTimeout
 
 from loom.contracts import ToolCall, ToolError, ToolResult, read
-from loom_kernel import Envelope, EnvelopeFields, Host, NoResponders, RequestTimeout
 
 #: How much longer than the tool the caller waits, so that the broker's own answer arrives.
 GRACE = 1.0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
+from loom_kernel import Envelope, Host
 
 from loom.contracts import ToolCall, ToolDescriptor, ToolError, ToolFailure, ToolResult, read
-from loom_kernel import Envelope, Host
 
 ToolHandler = Callable[[ToolCall], Awaitable[Any]]
 

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol
 
 import msgspec
-
 from loom_kernel import Envelope, Host
 
 AgentState = Literal["created", "running", "stopped"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import msgspec
-
 from loom_kernel import Envelope, InvalidEnvelope
 
 T = TypeVar("T")

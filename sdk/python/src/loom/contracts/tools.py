@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
-
 from loom_kernel import LoomError
 
 ErrorCode = Literal[

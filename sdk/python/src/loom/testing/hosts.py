@@ -7,6 +7,7 @@ from typing import Any
 
 from loom_kernel.testing import EventRecorder, running
 
+
 async def check_host_adapter(
     name: str,
     *,

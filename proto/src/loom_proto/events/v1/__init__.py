@@ -1,0 +1,1 @@
+"""What `loom/events/v1` becomes; `make proto` writes it."""
