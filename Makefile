@@ -9,8 +9,8 @@ ARGS ?=
 BIN := .venv/bin
 UV := $(BIN)/uv
 UV_PIN := $(shell sed -n 's/^ *"\(uv==[0-9.]*\)",$$/\1/p' pyproject.toml)
-PROJECTS := $(wildcard pyproject.toml kernel/pyproject.toml sdk/*/pyproject.toml plugins/*/pyproject.toml)
-SOURCES := $(wildcard kernel/src sdk/*/src plugins/*/src)
+PROJECTS := $(wildcard pyproject.toml kernel/pyproject.toml proto/pyproject.toml sdk/*/pyproject.toml plugins/*/pyproject.toml)
+SOURCES := $(wildcard kernel/src proto/src sdk/python/src plugins/*/src)
 APPS := $(wildcard sdk/apps/*/)
 empty :=
 space := $(empty) $(empty)
@@ -22,7 +22,7 @@ export UV_SYSTEM_CERTS ?= true
 endif
 unexport VIRTUAL_ENV PYTHONPATH
 
-.PHONY: help demo test check fix types test-isolated bench ledger docs reference dist pins sync clean
+.PHONY: help demo test check fix types test-isolated bench ledger docs reference proto dist pins sync clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -46,7 +46,7 @@ fix: .venv/.synced ## Format, and mend what lint can mend
 	$(BIN)/ruff check --fix .
 
 types: .venv/.synced
-	MYPYPATH="scripts:$(subst $(space),:,$(strip $(SOURCES)))" $(BIN)/mypy kernel sdk/python plugins scripts tests conftest.py
+	MYPYPATH="scripts:$(subst $(space),:,$(strip $(SOURCES)))" $(BIN)/mypy kernel proto sdk/python plugins scripts tests conftest.py
 	for app in $(APPS); do (cd "$$app" && "$(CURDIR)/$(BIN)/mypy" --config-file "$(CURDIR)/pyproject.toml" --cache-dir "$(CURDIR)/.mypy_cache" .); done
 
 test-isolated: .venv/.synced ## Test each distribution alone, with only what it declares
@@ -63,6 +63,9 @@ docs: .venv/.synced ## Build the documentation into site/
 
 reference: ## Write the page about plugins from their manifests
 	$(PYTHON) scripts/reference.py
+
+proto: .venv/.synced ## Generate the Python of every .proto file
+	$(BIN)/python scripts/protos.py
 
 dist: .venv/.synced ## Build every wheel and source archive into dist/ (they are never uploaded)
 	rm -rf dist

@@ -86,7 +86,7 @@ async def demo(folder: Path) -> int:
     report = (folder / "inbox" / DOCUMENTS[0]).with_suffix(".report.md").name
     text = (folder / "inbox" / report).read_text("utf-8")
     print(f"\n{'─' * 80}\n{text}{'─' * 80}")
-    print(f"\n{len(timeline.reports)} reports, written by agents that only know each other's events.")
+    print(f"\n{len(timeline.reports)} reports, by agents that only know each other's events.")
     print("Next: .venv/bin/loom run sdk/apps/desk, and drop a document of yours into its inbox/.")
     return 0
 
@@ -95,7 +95,8 @@ def main() -> int:
     """Copy the app to a fresh folder, run the demo there, and clean up."""
     with tempfile.TemporaryDirectory(prefix="loom-demo-") as scratch:
         folder = Path(scratch, "desk")
-        shutil.copytree(ROOT / "sdk/apps/desk", folder, ignore=shutil.ignore_patterns(".loom", "__pycache__"))
+        leftovers = shutil.ignore_patterns(".loom", "__pycache__", "tests")
+        shutil.copytree(ROOT / "sdk/apps/desk", folder, ignore=leftovers)
         (folder / "inbox").mkdir(exist_ok=True)
         print("Three agents watch a folder; three documents are dropped into it.\n")
         try:

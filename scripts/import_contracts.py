@@ -1,5 +1,7 @@
 """Prove who may import whom: kernel <- SDK <- plugins, and no plugin another plugin.
 
+The wire format lies beside the kernel: neither imports the other.
+
 The contract is written from the workspace's members, so that adding a plugin touches no other file.
 """
 
@@ -24,7 +26,7 @@ type = layers
 layers =
     {plugins}
     loom
-    loom_kernel
+    loom_kernel | loom_proto
 """
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import subprocess
+import sys
 from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,8 @@ from hypothesis import strategies as st
 from loom_proto import InvalidMessage, decode, encode
 from loom_proto.events.v1.events_pb2 import Budget, Envelope
 
-VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "envelope.json"
+HERE = Path(__file__).resolve().parents[1]
+VECTORS = HERE / "vectors" / "envelope.json"
 CASES: list[dict[str, Any]] = json.loads(VECTORS.read_text(encoding="utf-8"))
 PLAIN: dict[str, Any] = CASES[0]["json"]
 
@@ -88,18 +92,19 @@ def test_a_field_of_a_newer_schema_survives_in_the_message() -> None:
     [
         ({"payload": b"x"}, "'payload' is not a name"),
         ({"threadId": "x"}, "'threadId' is not a name"),
-        ({"topic": 3}, "topic"),
-        ({"priority": "50"}, "priority"),
-        ({"hop": -1}, "-1"),
-        ({"metadata": {"a": 1}}, "no form as a message"),
-        ({"labels": [1]}, "no form as a message"),
-        ({"budget": {"usd": "1"}}, "no form as a message"),
-        ({"subject": "\ud800"}, "no form as a message"),
+        ({"topic": 3}, "topic cannot be 3"),
+        ({"priority": "50"}, "priority cannot be '50'"),
+        ({"hop": -1}, "hop cannot be -1"),
+        ({"metadata": {"a": 1}}, "metadata cannot be"),
+        ({"labels": [1]}, "labels cannot be"),
+        ({"budget": {"usd": "1"}}, "budget cannot be"),
+        ({"subject": "\ud800"}, "subject cannot be"),
         ({"data": {1, 2}}, "not JSON serializable"),
         ({"data": math.nan}, "not JSON compliant"),
-        ({"data_base64": "a"}, "no form as a message"),
-        ({"data_base64": "!!!!"}, "no form as a message"),
-        ({"time": math.inf}, "time is inf"),
+        ({"data_base64": "a"}, "data has no form as bytes"),
+        ({"data_base64": "!!!!"}, "data has no form as bytes"),
+        ({"time": math.inf}, "time in milliseconds is inf"),
+        ({"time": 1e308}, "time in milliseconds is inf"),
         ({"confidence": math.nan}, "confidence is nan"),
         ({"budget": {"usd": math.inf}}, "budget of usd is inf"),
     ],
@@ -117,7 +122,8 @@ def test_what_is_no_envelope_is_refused(changed: dict[str, Any], complaint: str)
         (Envelope(payload=b"\xff").SerializeToString(), "not an envelope"),
         (Envelope(payload=b"NaN").SerializeToString(), "holds NaN"),
         (Envelope(payload=b"[" * 100_000).SerializeToString(), "not an envelope"),
-        (Envelope(time=math.nan).SerializeToString(), "time is nan"),
+        (Envelope(time=math.nan).SerializeToString(), "time in milliseconds is nan"),
+        (Envelope(time=-1e308).SerializeToString(), "time in milliseconds is -inf"),
         (Envelope(budget=Budget(amounts={"usd": math.inf})).SerializeToString(), "usd is inf"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -125,3 +131,9 @@ def test_what_is_no_envelope_is_refused(changed: dict[str, Any], complaint: str)
 def test_what_is_no_message_is_refused(message: bytes, complaint: str) -> None:
     with pytest.raises(InvalidMessage, match=complaint):
         decode(message)
+
+
+def test_the_example_in_the_readme_runs() -> None:
+    page = (HERE / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    subprocess.run([sys.executable, "-c", example], check=True)

@@ -18,7 +18,9 @@ APPS = ["app", "home-automation", "voice-assistant"]
 def loom(*words: str, cwd: Path, code: int = 0) -> str:
     """What `loom` prints; it must end with *code*."""
     command = [sys.executable, "-m", "loom_kernel", *words]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
 

@@ -1,4 +1,4 @@
-"""An envelope's two forms outside a process: the JSON object, and the message that says the same."""
+"""An envelope's two forms outside a process: the JSON object, and the message that says it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from loom_proto.events.v1.events_pb2 import Budget, Envelope
+from loom_proto.events.v1.events_pb2 import Envelope
 
 #: The JSON object of an envelope: every reserved name and its value.
 Record = dict[str, Any]
@@ -36,12 +36,14 @@ def encode(record: Mapping[str, Any]) -> bytes:
     if strange := record.keys() - _SENT - _MADE:
         raise InvalidMessage(f"{min(strange)!r} is not a name of an envelope's field")
     fields = {name: record[name] for name in record.keys() - _MADE}
+    if fields.get("budget") is not None:
+        fields["budget"] = {"amounts": fields["budget"]}
+    payload, binary = _payload(record)
     try:
-        if fields.get("budget") is not None:
-            fields["budget"] = Budget(amounts=fields["budget"])
-        message = Envelope(**fields, payload=_payload(record), binary="data_base64" in record)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidMessage(f"the record has no form as a message: {error}") from error
+        message = Envelope(**fields, payload=payload, binary=binary)
+    except (TypeError, ValueError) as error:
+        name = next(name for name, value in fields.items() if not _is_right(name, value))
+        raise InvalidMessage(f"{name} cannot be {record[name]!r}: {error}") from error
     _refuse_infinity(message)
     return message.SerializeToString(deterministic=True)
 
@@ -99,12 +101,24 @@ def _present(message: Envelope, name: str) -> float:
     return getattr(message, name) if message.HasField(name) else _ABSENT[name]
 
 
-def _payload(record: Mapping[str, Any]) -> bytes:
-    if "data_base64" in record:
-        return b64decode(record["data_base64"], validate=True)
-    value = record.get("data")
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode()
+def _is_right(name: str, value: Any) -> bool:
+    try:
+        Envelope(**{name: value})
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _payload(record: Mapping[str, Any]) -> tuple[bytes, bool]:
+    """Return the data as bytes, and whether bytes are what it is."""
+    try:
+        if "data_base64" in record:
+            return b64decode(record["data_base64"], validate=True), True
+        value = record.get("data")
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode(), False
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidMessage(f"the data has no form as bytes: {error}") from error
 
 
 def _data(message: Envelope) -> Record:
@@ -121,7 +135,8 @@ def _refuse_constant(name: str) -> None:
 
 def _refuse_infinity(message: Envelope) -> None:
     """Refuse what a double can hold and the JSON object cannot."""
-    numbers = {name: getattr(message, name) for name in ("time", "confidence", "expires")}
+    numbers = {"confidence": message.confidence, "expires": message.expires}
+    numbers["time in milliseconds"] = message.time * 1000
     numbers |= {f"budget of {unit}": one for unit, one in message.budget.amounts.items()}
     for name, number in numbers.items():
         if not math.isfinite(number):

@@ -62,6 +62,7 @@ for (const [field, value] of [
   ["topic", 3],
   ["time", "now"],
   ["time", NaN],
+  ["time", 1e308],
   ["tags", "a"],
   ["labels", [1]],
   ["metadata", { a: 1 }],

@@ -15,7 +15,6 @@ from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-
 from loom_kernel import (
     LoomError,
     Paths,

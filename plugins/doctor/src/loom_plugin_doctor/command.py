@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 import msgspec
-
 from loom_kernel import find_paths
+
 from loom_plugin_doctor.checks import Finding, examine
 
 MARKS = {"ok": "✓", "warning": "!", "error": "✗"}

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-
 from loom_kernel import Host, hookimpl, private_dir
+
 from loom_plugin_hosts.platform import Platform
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-
 from loom_kernel import LoomError
+
 from loom_plugin_new.scaffold import app_templates, check_name, render
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")

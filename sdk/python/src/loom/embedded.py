@@ -47,7 +47,8 @@ async def leave() -> None:
 
 
 async def _start(stack: AsyncExitStack) -> Host:
-    project = Path.cwd() if Path("loom.toml").is_file() else None
+    here = await asyncio.to_thread(Path.cwd)
+    project = here if await asyncio.to_thread((here / "loom.toml").is_file) else None
     state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loom-")))
     paths: Paths = find_paths(project, state)
     config: Config = load_config(paths)

@@ -1,4 +1,7 @@
-"""Contract suites for what plugs into the SDK's contracts; `loom_kernel.testing` starts runtimes."""
+"""Contract suites for what plugs into the SDK's contracts.
+
+`loom_kernel.testing` starts the runtimes that they check on.
+"""
 
 from __future__ import annotations
 
