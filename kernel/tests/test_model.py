@@ -156,7 +156,7 @@ class BusMachine(RuleBasedStateMachine):
     @rule(
         topic=st.sampled_from(TOPICS),
         kind=st.sampled_from(["red", "blue"]),
-        priority=st.sampled_from([50, 50, 50, 10, 90]),
+        priority=st.sampled_from([50, 50, 50, 10, 20, 80, 90]),
         life=st.sampled_from([0, 0, 5]),
         waits=st.booleans(),
         count=st.integers(1, 3),

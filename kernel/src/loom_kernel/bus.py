@@ -372,7 +372,7 @@ class Bus:
 
     def topics(self) -> list[TopicStats]:
         """The accounts of every topic that was published to, sorted by topic."""
-        waiting = (envelope for s in self._subscriptions for envelope in s.waiting())
+        waiting = (envelope for s in self._subscriptions for envelope in s.backlog)
         return self.accounts.stats(waiting, lambda topic: len(self._routes.match(topic)))
 
     @property

@@ -12,17 +12,17 @@ At any moment `offered = delivered + sum(dropped) + expired + queued`.
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Literal, Protocol, Self
 
 import msgspec
 
 from loom_kernel.accounts import Accounts
+from loom_kernel.backlog import Backlog, LatestBacklog
 from loom_kernel.causation import current
-from loom_kernel.envelope import NORMAL_PRIORITY, Envelope
+from loom_kernel.envelope import Envelope
 
 Qos = Literal["realtime", "batched", "background"]
 Handler = Callable[[Envelope], Awaitable[object]]
@@ -114,22 +114,18 @@ class Subscription:
         self.is_closed = False
         self.offered = self.delivered = self.expired = self.failed = 0
         self.dropped: dict[str, int] = {}
-        self.queue: deque[Envelope] = deque()
+        self.backlog = LatestBacklog(key) if overflow == "latest-per-key" else Backlog()
+        self.queue = self.backlog.queue
         self.waiter: asyncio.Future[None] | None = None
         self.is_busy = self.has_handler = False
         self._bus = bus
         self._outer = _NOT_ENTERED
         self._idle: asyncio.Event | None = None
-        self._lanes: dict[int, deque[Envelope]] = {}
-        self._latest: dict[str, Envelope] | None = None
-        self._key = key or _subject_or_topic
         self._gap = 0
         self._sample = 0
         self._credit: deque[tuple[asyncio.Future[bool], Envelope]] = deque()
         if self.overflow.startswith("sample:"):
             self._sample = int(self.overflow[7:])
-        elif self.overflow == "latest-per-key":
-            self._latest = {}
         #: Below this length the bus may append to `queue` by itself; 0 = always ask `offer`.
         self.fast_limit = 0
         #: Nothing but `queue` is in use, so taking from it is all there is to do.
@@ -141,10 +137,7 @@ class Subscription:
     @property
     def queued(self) -> int:
         """How many envelopes wait."""
-        if self.is_simple:
-            return len(self.queue)
-        waiting = len(self.queue) + sum(map(len, self._lanes.values()))
-        return waiting + len(self._latest or ())
+        return len(self.queue) if self.is_simple else len(self.backlog)
 
     @property
     def needs_credit(self) -> bool:
@@ -159,20 +152,19 @@ class Subscription:
         """Take *envelope* by the overflow policy; False = not taken, None = wait for credit."""
         if not self.wants(envelope):
             return False
-        if self._sample and self.offered % self._sample:
-            self.offered += 1
+        self.offered += 1
+        if self._sample and (self.offered - 1) % self._sample:
             return self._drop(envelope, "sampled")
-        if self._latest is not None:
-            return self._supersede(envelope, self._latest)
-        if self.queued >= self.capacity:
+        old = self.backlog.superseded_by(envelope)
+        if old is not None:
+            self._drop(old, "superseded")
+        elif self.queued >= self.capacity:
             if self.overflow == "block":
+                self.offered -= 1  # it will be when there is room
                 return None
-            self.offered += 1
             if self.overflow == "drop-newest":
                 return self._drop(envelope, "overflow")
-            self._drop(self._evict(), "overflow")
-        else:
-            self.offered += 1
+            self._drop(self.backlog.evict(), "overflow")
         self._append(envelope)
         return True
 
@@ -208,7 +200,7 @@ class Subscription:
         self.is_closed = True
         self._bus.forget(self)
         while self.queued:
-            self._drop(self._take(), "closed")
+            self._drop(self.backlog.take(), "closed")
         while self._credit:
             granted, _ = self._credit.popleft()
             if not granted.done():
@@ -241,33 +233,13 @@ class Subscription:
             self.queued, self.failed,
         )  # fmt: skip
 
-    def waiting(self) -> Iterator[Envelope]:
-        """What waits, in no particular order."""
-        return itertools.chain(self.queue, *self._lanes.values(), (self._latest or {}).values())
-
     # -- the backlog -------------------------------------------------------------------------
 
     def _append(self, envelope: Envelope) -> None:
-        if envelope.priority == NORMAL_PRIORITY:
-            self.queue.append(envelope)
-        else:
-            if envelope.priority not in self._lanes:
-                lanes = {**self._lanes, envelope.priority: deque[Envelope]()}
-                self._lanes = dict(sorted(lanes.items(), reverse=True))
-            self._lanes[envelope.priority].append(envelope)
+        self.backlog.append(envelope)
+        if not self.backlog.is_plain:
             self._simplify()
         self.wake()
-
-    def _supersede(self, envelope: Envelope, latest: dict[str, Envelope]) -> bool:
-        key = self._key(envelope)
-        self.offered += 1
-        if key in latest:
-            self._drop(latest[key], "superseded")
-        elif len(latest) >= self.capacity:
-            self._drop(latest.pop(next(iter(latest))), "overflow")
-        latest[key] = envelope
-        self.wake()
-        return True
 
     def _drop(self, envelope: Envelope, reason: str) -> bool:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
@@ -276,35 +248,15 @@ class Subscription:
         self.is_simple = False
         return False
 
-    def _evict(self) -> Envelope:
-        """The oldest of the lowest priority."""
-        return self._lanes_by_priority()[-1].popleft() if self._lanes else self.queue.popleft()
-
-    def _take(self) -> Envelope:
-        """The oldest of the highest priority."""
-        if self._latest:
-            return self._latest.pop(next(iter(self._latest)))
-        if not self._lanes:
-            return self.queue.popleft()
-        envelope = self._lanes_by_priority()[0].popleft()
-        if not any(self._lanes.values()):
-            self._lanes = {}
-            self._simplify()
-        return envelope
-
-    def _lanes_by_priority(self) -> list[deque[Envelope]]:
-        above = [lane for priority, lane in self._lanes.items() if priority > NORMAL_PRIORITY]
-        below = [lane for priority, lane in self._lanes.items() if priority < NORMAL_PRIORITY]
-        return [lane for lane in (*above, self.queue, *below) if lane]
-
     def _next(self) -> Envelope:
         """Take one envelope from the backlog, and let a publisher in who waits for the room."""
-        envelope = self._take()
+        envelope = self.backlog.take()
         if self._credit:
             self._grant()
         if self._gap:
             envelope = msgspec.structs.replace(envelope, dropped_before=self._gap)
             self._gap = 0
+        if not self.is_simple:
             self._simplify()
         return envelope
 
@@ -329,7 +281,7 @@ class Subscription:
 
     def _simplify(self) -> None:
         """Return to the fast path if nothing needs the slow one."""
-        self.is_simple = not (self._credit or self._lanes or self._gap or self._latest is not None)
+        self.is_simple = self.backlog.is_plain and not (self._credit or self._gap)
         is_plain = self.is_simple and not self.types and not self._sample
         self.fast_limit = self.capacity if is_plain else 0
 
@@ -437,10 +389,6 @@ class Subscription:
     async def __aexit__(self, *failure: object) -> None:
         self.close()
         self._leave()
-
-
-def _subject_or_topic(envelope: Envelope) -> str:
-    return envelope.subject or envelope.topic
 
 
 def _check(qos: str, overflow: str, capacity: int | None) -> None:
