@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -63,6 +64,21 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(1000):
         assert found[f"a.{number}"] == []
     assert len(found) <= 10
+
+
+def test_patterns_that_are_gone_leave_no_memory_behind() -> None:
+    found: TopicMap[str, list[str]] = TopicMap(lambda topic, entries: entries, bound=10)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(5000):
+            for pattern in (f"{number}.a.b", f"{number}.*.b", f"{number}.>"):
+                found.add(pattern, "x")
+                found.remove(pattern, "x")
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 100_000
 
 
 @given(st.text(max_size=12))

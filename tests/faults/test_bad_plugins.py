@@ -234,6 +234,16 @@ def test_a_busy_loop_at_import(site: Site) -> None:
     assert ended.ready["ready_ms"] < 10_000
 
 
+def test_the_one_that_patches_is_blamed_although_another_is_imported_beside_it(site: Site) -> None:
+    site.add("aa-hangs", "import time; time.sleep(60)", package="strange_hangs")
+    patch = "import os, time\nos.getcwd = lambda: '/'\ntime.sleep(0.8)"
+    site.add("bb-patches", patch, package="strange_patches")
+    site.add("cc-innocent", "import time; time.sleep(0.3)\n" + GOOD, package="strange_innocent")
+    ended = site.start("--set", "kernel.import_timeout=1.5")
+    assert set(ended.ready["plugins"]) == {"agents", "cc-innocent", "witness"}
+    assert ended.quarantined["bb-patches"]["reason"] == "it replaced os.getcwd"
+
+
 def test_a_plugin_that_is_not_installed_is_named_with_the_nearest(site: Site) -> None:
     ended = site.start(choose=["wittness"])
     assert ended.code == 0

@@ -47,7 +47,6 @@ log = logging.getLogger("loom.bus")
 
 INBOX = "$inbox."
 MAX_PAYLOAD = 1 << 20
-_SIZED = frozenset({bytes, str})
 
 
 class Identity:
@@ -137,23 +136,26 @@ class Bus:
             )  # fmt: skip
         else:
             envelope = self._derive(identity, topic, data, type, fields)
-        if data.__class__ in _SIZED and len(data) > self._max_payload:
+        kind = data.__class__
+        if (kind is bytes or kind is str) and len(data) > self._max_payload:
             raise PayloadTooLarge(topic, len(data), self._max_payload)
         if route.filters:
             for passed in route.filters:
                 envelope = passed(envelope)
         slow = route.subscriptions
+        taken = 0
         if envelope.priority == NORMAL_PRIORITY and not self._is_pressed:
             slow = ()
-            for subscription in route.subscriptions:
-                if len(subscription.queue) < subscription.fast_limit:
-                    subscription.queue.append(envelope)
+            taken = route.size
+            for subscription, queue in route.queues:
+                if len(queue) < subscription.fast_limit:
+                    queue.append(envelope)
                     subscription.offered += 1
                     if subscription.waiter is not None:
                         subscription.wake()
                 else:
                     slow += (subscription,)
-        taken = len(route.subscriptions) - len(slow)
+                    taken -= 1
         counts = route.counts
         counts.published += 1
         counts.offered += taken

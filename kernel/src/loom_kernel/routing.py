@@ -35,7 +35,7 @@ class Group:
 class Route:
     """What one topic's envelopes pass through."""
 
-    __slots__ = ("counts", "credit", "filters", "groups", "subscriptions")
+    __slots__ = ("counts", "credit", "filters", "groups", "queues", "size", "subscriptions")
 
     def __init__(
         self, matched: list[Subscription], filters: tuple[Filter, ...], counts: TopicCounts
@@ -45,6 +45,8 @@ class Route:
             if subscription.group:
                 grouped.setdefault(subscription.group, []).append(subscription)
         self.subscriptions = tuple(s for s in matched if not s.group)
+        self.queues = tuple((s, s.queue) for s in self.subscriptions)
+        self.size = len(self.subscriptions)
         self.groups = tuple(Group(members) for members in grouped.values())
         #: Of each of these, one must have room (or lose something) for a publisher not to wait.
         self.credit = (*((s,) for s in self.subscriptions), *grouped.values())

@@ -196,7 +196,7 @@ async def match_churn(seconds: float, count: int) -> Figures:
     meter = Meter(seconds)
     while not meter.is_over:
         change = table.remove if changes % 2 else table.add
-        change("area1.*.came", "came")
+        change("home.area1.*.came", "came")
         changes += 1
         for _ in range(CHANGE_EVERY // len(hot)):
             for topic in hot:

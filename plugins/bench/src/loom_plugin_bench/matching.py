@@ -1,6 +1,7 @@
 """Topics and patterns to match, the same for whoever matches them.
 
-Most patterns are literal, the others have each form of wildcard. A topic has three tokens.
+Most patterns are literal, the others have each form of wildcard. A topic has four tokens, of which
+all share the first.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ HOT = 100
 
 def patterns(count: int) -> list[str]:
     """*count* patterns in the grammar of Loom."""
-    forms = ["{a}.{u}.{k}"] * 80 + ["{a}.*.{k}"] * 10
-    forms += ["*.{u}.{k}"] * 4 + ["{a}.{u}.>"] * 4 + ["{a}.>"] * 2
+    forms = ["home.{a}.{u}.{k}"] * 80 + ["home.{a}.*.{k}"] * 10
+    forms += ["home.*.{u}.{k}"] * 4 + ["home.{a}.{u}.>"] * 4 + ["home.{a}.>"] * 2
     random = Random(count)
     random.shuffle(forms)
     return [
@@ -34,7 +35,10 @@ def patterns(count: int) -> list[str]:
 def new_topics(seed: int) -> list[str]:
     """Half of all topics there are, none twice."""
     every = [
-        f"area{a}.unit{u}.kind{k}" for a in range(AREAS) for u in range(UNITS) for k in range(KINDS)
+        f"home.area{a}.unit{u}.kind{k}"
+        for a in range(AREAS)
+        for u in range(UNITS)
+        for k in range(KINDS)
     ]
     return Random(seed).sample(every, len(every) // 2)
 
