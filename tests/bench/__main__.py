@@ -19,7 +19,7 @@ from tests.bench.cases import Plan, split
 from tests.bench.environments import PEERS, ROOT, install_lite, install_peers, open_cache
 from tests.bench.groups import GROUPS
 
-ROUNDS, SECONDS, STARTS = 5, 0.8, 5
+ROUNDS, SECONDS, STARTS = 7, 0.5, 5
 QUICK_ROUNDS, QUICK_SECONDS, QUICK_STARTS = 1, 0.15, 3
 
 

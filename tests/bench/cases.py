@@ -39,7 +39,7 @@ class Plan:
         """The measurement *name*, or why it cannot be made."""
         kind, _, rest = name.partition("/")
         if name in CASES:
-            return bench_case(name, self.seconds)
+            return bench_case(name, self._seconds(name))
         if kind == "idle":
             seconds = str(max(self.seconds * 3, 1.0))
             command = (sys.executable, "-m", "tests.bench.idle", rest, str(AGENTS), seconds)
@@ -47,6 +47,10 @@ class Plan:
         if kind == "start":
             return self._start(name)
         return self._peer(name, kind, rest)
+
+    def _seconds(self, name: str) -> float:
+        """A percentile wants more events than a rate."""
+        return self.seconds * 3 if name.endswith("/latency") else self.seconds
 
     def _start(self, name: str) -> Case | str:
         if isinstance(self.lite, str):
@@ -68,7 +72,7 @@ class Plan:
         if isinstance(environment, str):
             return environment
         module = f"tests.bench.peers.{PEERS[peer].module}"
-        command = (str(python_of(environment)), "-m", module, scenario, str(self.seconds))
+        command = (str(python_of(environment)), "-m", module, scenario, str(self._seconds(name)))
         # The workload needs nothing but the standard library.
         source = ROOT / "plugins" / "bench" / "src"
         return Case(name, command, ROOT, {"PYTHONPATH": str(source)})

@@ -70,6 +70,7 @@ GROUPS = (
             Row("Loom, published by a handler", "loom/caused", limit="limit/one"),
             Row("Loom, held by back-pressure", "loom/pressed", limit="limit/one"),
             *peers("one", "limit/one", *BUSES),
+            Row("Loom, x autogen-core", "loom/one", limit="autogen-core/one", goal=Goal(50, 70)),
         ),
         "Everything on: envelope made and stamped for each event, batched, accounts, one filter.",
     ),
