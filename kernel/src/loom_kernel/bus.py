@@ -47,6 +47,9 @@ log = logging.getLogger("loom.bus")
 
 INBOX = "$inbox."
 MAX_PAYLOAD = 1 << 20
+_SIZED = frozenset({bytes, str})
+kind = type  # `publish` has a parameter of that name
+get_cause = current.get  # bound once: looking it up costs as much as calling it
 
 
 class Identity:
@@ -96,7 +99,6 @@ class Bus:
         self._credit_timeout = credit_timeout
         self._max_payload = max_payload
         self._is_pressed = False
-        self._unmeasured = 0
         self._headroom = threshold
         self._numbers = numbers()
         self._routes: TopicMap[Subscription, Route] = TopicMap(self._route)
@@ -106,6 +108,8 @@ class Bus:
         self._blocked: list[Subscription] = []
         self._refuses_roots = False
         self._is_closed = False
+        self._cause: Envelope | None = None
+        self._inherited: dict[str, Any] = {}
 
     # -- publishing --------------------------------------------------------------------------
 
@@ -129,15 +133,15 @@ class Bus:
             BusClosed: the runtime is stopping.
         """
         route = self._routes[topic]
-        if current.get() is None and not fields and not self._refuses_roots:
+        if fields or self._refuses_roots or get_cause() is not None:
+            envelope = self._derive(identity, topic, data, type, fields)
+        else:
+            now = self.now
             envelope = Envelope(
-                type or topic, identity.source, self.now(), topic, data, identity.name,
+                type or topic, identity.source, now(), topic, data, identity.name,
                 next(self._numbers),
             )  # fmt: skip
-        else:
-            envelope = self._derive(identity, topic, data, type, fields)
-        kind = data.__class__
-        if (kind is bytes or kind is str) and len(data) > self._max_payload:
+        if kind(data) in _SIZED and len(data) > self._max_payload:
             raise PayloadTooLarge(topic, len(data), self._max_payload)
         if route.filters:
             for passed in route.filters:
@@ -159,8 +163,8 @@ class Bus:
         counts = route.counts
         counts.published += 1
         counts.offered += taken
-        self._unmeasured += taken
-        if self._unmeasured >= self._headroom:
+        self._headroom -= taken
+        if self._headroom <= 0:
             self._measure_pressure()
         if slow or route.groups:
             taken += self._deliver_slowly(slow, route, envelope)
@@ -199,12 +203,17 @@ class Bus:
         cause = current.get()
         if self._refuses_roots and (cause is None or self._is_closed):
             raise BusClosed(topic)
-        known = checked_fields(topic, fields)
-        if cause is not None:
-            inherit(topic, cause, known)
-        for name in ("thread_id", "correlation_id", "reply_to"):
-            if name in known:
-                known["_" + name] = known.pop(name)
+        if fields or cause is not self._cause:
+            known = checked_fields(topic, fields)
+            if cause is not None:
+                inherit(topic, cause, known)
+            for name in ("thread_id", "correlation_id", "reply_to"):
+                if name in known:
+                    known["_" + name] = known.pop(name)
+            if not fields:
+                self._cause, self._inherited = cause, known
+        else:
+            known = self._inherited  # the same for all that one event causes
         return Envelope(
             type or topic, identity.source, self.now(), topic, data, identity.name,
             next(self._numbers), **known,
@@ -229,7 +238,7 @@ class Bus:
                 self._blocked.append(subscription)
             else:
                 taken += took
-        self._unmeasured += taken
+        self._headroom -= taken
         return taken
 
     def _measure_pressure(self) -> None:
@@ -237,7 +246,6 @@ class Bus:
         queued = self.queued
         self._is_pressed = queued >= self._threshold
         self._headroom = max(self._threshold - queued, 1 + self._threshold // 128)
-        self._unmeasured = 0
 
     async def _wait_for(self, blocked: list[Subscription], route: Route, envelope: Envelope) -> int:
         """Queue *envelope* in each of *blocked* as it gets room; complain of the first without."""

@@ -166,12 +166,15 @@ def run_kernel(
     """
     import asyncio
 
+    from loom_kernel.errors import ConfigError
     from loom_kernel.logs import configure_logging
     from loom_kernel.paths import find_paths
     from loom_kernel.profiles import chosen_plugins, load_profiled_config
     from loom_kernel.runtime import Runtime
     from loom_kernel.service import StateLock, serve
 
+    if project is not None and not project.is_dir():
+        raise ConfigError(f"there is no folder {project}; `loom new app` makes one")
     paths = find_paths(project, state)
     config, name, chosen = load_profiled_config(paths, profile, overrides)
     configure_logging(log)
@@ -191,16 +194,21 @@ def describe_ready(runtime: Runtime) -> str:
 
 
 def _readiness(runtime: Runtime) -> dict[str, Any]:
-    import resource
     import time
 
     with open("/proc/self/stat", encoding="ascii") as stat:
         started = int(stat.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
     return {
         "ready_ms": round((time.clock_gettime(time.CLOCK_BOOTTIME) - started) * 1000),
-        "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "rss_mb": round(_peak_kib() / 1024, 1),
         "plugins": runtime.attached,
     }
+
+
+def _peak_kib() -> int:
+    """This process's peak; `getrusage` would count that of whoever started it."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        return int(next(line for line in status if line.startswith("VmHWM:")).split()[1])
 
 
 @loom.command()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
@@ -24,6 +25,7 @@ BYTES = "application/octet-stream"
 MAX_HOPS = 16
 NORMAL_PRIORITY = 50
 NO_LABELS: frozenset[str] = frozenset()
+NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 
 #: Every reserved name of an envelope, the same in every language.
@@ -81,7 +83,7 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     """What this event and all it causes may spend, by unit."""
     content_type: str = ""
     """Media type of `payload`; empty = JSON, or octets if `data` is bytes."""
-    metadata: Mapping[str, str] = {}
+    metadata: Mapping[str, str] = NO_METADATA
     tags: tuple[str, ...] = ()
     priority: int = NORMAL_PRIORITY
     """0–100; higher is delivered first within a backlog."""
@@ -154,6 +156,7 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
         if isinstance(self.data, bytes):
             record["data_base64"] = record.pop("data")
         record["labels"] = sorted(self.labels)
+        record["metadata"] = dict(self.metadata)
         return encode_json(record, self.topic)
 
 

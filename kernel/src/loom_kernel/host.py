@@ -120,16 +120,22 @@ class Host:
 
     def spawn(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """Run *work* as a task of this host; a failure is logged and told on `$loom.error`."""
-        task = asyncio.get_running_loop().create_task(work, name=f"{self.name}/{name}")
+        contained = _contained(work)
+        task = asyncio.get_running_loop().create_task(contained, name=f"{self.name}/{name}")
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(partial(self._finished, work))
         return task
 
-    def _finished(self, task: asyncio.Task[Any]) -> None:
+    def _finished(self, work: Coroutine[Any, Any, Any], task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
+        work.close()  # cancelled before its first step, it was never begun
         if not task.cancelled() and (error := task.exception()) is not None:
             self.log.error("task %s failed", task.get_name(), exc_info=error)
-            self.world.bus.publish_error("ACTION_ERROR", self.name, error, task=task.get_name())
+            self.tell_error("ACTION_ERROR", error, task=task.get_name())
+
+    def tell_error(self, code: str, error: BaseException, **details: str) -> None:
+        """One event on `$loom.error`: what failed here, with its code and what places it."""
+        self.world.bus.publish_error(code, self.name, error, **details)
 
     def scope(self, name: str) -> Host:
         """A host within this one that publishes as *name*; end it with `aclose`."""
@@ -236,3 +242,11 @@ class Host:
             task.cancel()
         _, left = await asyncio.wait(tasks, timeout=grace)
         return [task.get_name() for task in left]
+
+
+async def _contained(work: Coroutine[Any, Any, T]) -> T:
+    """Run *work*; an attempt to end the process is a failure of *work* alone."""
+    try:
+        return await work
+    except SystemExit as error:
+        raise LoomError(f"it called sys.exit({error.code!r})") from error

@@ -248,13 +248,17 @@ class Runtime:
             for level in range(max(depth.values(), default=-1) + 1)
         ]
 
+    def _attaches(self, name: str) -> bool:
+        """Whether *name* should run by now; a plugin that only brings commands never does."""
+        module = self.plugins.modules.get(name)
+        return module is None or hasattr(module, "loom_attach")
+
     async def _attach(self, hosts: list[Host]) -> None:
         """Attach side by side what does not depend on each other."""
         entering: dict[str, _Attached] = {}
         for host in hosts:
-            missing = [
-                r for r in self.plugins.manifests[host.name].requires if r not in self._attached
-            ]
+            required = self.plugins.manifests[host.name].requires
+            missing = [r for r in required if r not in self._attached and self._attaches(r)]
             if missing:
                 self.plugins.quarantine(
                     host.name, "requires", f"it needs {', '.join(missing)}, which does not run"
@@ -264,7 +268,7 @@ class Runtime:
                 manager = self.plugins.call(host.name, "loom_attach", host=host)
                 if manager is not None:
                     entering[host.name] = _Attached(host, manager)
-                elif hasattr(self.plugins.modules[host.name], "loom_attach"):
+                elif self._attaches(host.name):
                     problem = "it returned nothing; decorate it with @hookimpl"
                     self.plugins.quarantine(host.name, "loom_attach", problem)
             except (PluginError, TypeError) as error:

@@ -295,7 +295,7 @@ class Subscription:
         """
         self.has_handler = True
         consumer.set(self)
-        queue = self.queue
+        queue, take, set_cause = self.queue, self.queue.popleft, current.set
         while True:
             if not queue and not self.queued:
                 if self.is_closed:
@@ -306,7 +306,7 @@ class Subscription:
             try:
                 for _ in range(BATCH):
                     if queue and self.is_simple:
-                        envelope = queue.popleft()
+                        envelope = take()
                     elif self.queued:
                         envelope = self._next()
                     else:
@@ -314,7 +314,7 @@ class Subscription:
                     if envelope.expires and self._has_expired(envelope):
                         continue
                     self.delivered += 1
-                    current.set(envelope)
+                    set_cause(envelope)
                     try:
                         await handler(envelope)
                     except (Exception, SystemExit) as error:  # noqa: BLE001  # delivery: reported

@@ -64,7 +64,7 @@ class AppFolder:
 
     def _complain(self, file: Path, error: BaseException) -> None:
         self._host.log.error("the agents of %s failed", file.name, exc_info=error)
-        self._host.world.bus.publish_error("ACTION_ERROR", self._host.name, error, file=file.name)
+        self._host.tell_error("ACTION_ERROR", error, file=file.name)
 
     async def _start(self, file: Path, agent: Agent) -> None:
         table = self._tables.get(agent.agent_id, {})

@@ -180,7 +180,11 @@ class Broker:
         }
         if not result.is_ok:
             self.counts["failed"] += 1
-            outcome["message"] = result.error.message if result.error else ""
+            message = result.error.message if result.error else ""
+            outcome["message"] = message
+            self._host.tell_error(
+                result.code, ToolError(call.name, result.code, message), call=call.id
+            )
         topic = "tool.call.completed" if result.is_ok else "tool.call.failed"
         try:
             await self._host.publish(topic, outcome, subject=call.id)

@@ -9,7 +9,15 @@ from typing import Any
 import msgspec
 from loom_kernel import Envelope, Host
 
-from loom.contracts import ToolCall, ToolDescriptor, ToolError, ToolFailure, ToolResult, read
+from loom.contracts import (
+    BROKER,
+    ToolCall,
+    ToolDescriptor,
+    ToolError,
+    ToolFailure,
+    ToolResult,
+    read,
+)
 
 ToolHandler = Callable[[ToolCall], Awaitable[Any]]
 
@@ -54,6 +62,12 @@ class ToolProvider:
 
     async def _call(self, envelope: Envelope) -> None:
         call = read(envelope, ToolCall)
+        if envelope.sender != BROKER:
+            refused = ToolFailure(f"call {call.name} through the broker, on `tool.call`")
+            await self._host.reply(
+                envelope, ToolResult(call.id, "PERMISSION_DENIED", error=refused)
+            )
+            return
         if len(self._running) >= self._limit:
             busy = ToolFailure(f"{self._limit} calls are running already; try again")
             await self._host.reply(

@@ -10,6 +10,7 @@ from loom.contracts.agents import AgentDefinition, AgentRecord, Agents, AgentSta
 from loom.contracts.hosts import ActionSink, EventSource, HostAdapter
 from loom.contracts.messages import read
 from loom.contracts.tools import (
+    BROKER,
     ErrorCode,
     ToolCall,
     ToolDescriptor,
@@ -20,6 +21,7 @@ from loom.contracts.tools import (
 )
 
 __all__ = [
+    "BROKER",
     "ActionSink",
     "AgentDefinition",
     "AgentRecord",

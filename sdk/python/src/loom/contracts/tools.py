@@ -18,6 +18,9 @@ from typing import Any, Literal
 import msgspec
 from loom_kernel import LoomError
 
+#: The sender whose calls providers accept: the plugin that keeps the one path.
+BROKER = "tools"
+
 ErrorCode = Literal[
     "ACTION_OK",
     "ACTION_ERROR",
