@@ -27,6 +27,7 @@ from loom_kernel.errors import LoomError, PluginError
 from loom_kernel.host import Health, Host, World
 from loom_kernel.paths import Paths
 from loom_kernel.plugins import Plugins, Quarantined, describe
+from loom_kernel.subscription import CAPACITY
 
 log = logging.getLogger("loom.runtime")
 
@@ -90,11 +91,8 @@ class _Attached:
         self._may_leave.set()
         if not self._is_ready.is_set():
             self._task.cancel()
-        _, pending = await asyncio.wait({self._task}, timeout=seconds)
-        if pending:
-            self._task.cancel()
-            _, pending = await asyncio.wait({self._task}, timeout=seconds)
-        return [self._task.get_name() for _ in pending] + await self.host.aclose(seconds)
+        await asyncio.wait({self._task}, timeout=seconds)
+        return await self.host.aclose(seconds)
 
 
 class Runtime:
@@ -307,11 +305,7 @@ class Runtime:
 def _make_bus(clock: Clock, settings: BusSettings) -> Bus:
     return Bus(
         clock,
-        capacity={
-            "realtime": settings.realtime,
-            "batched": settings.batched,
-            "background": settings.background,
-        },
+        capacity={qos: getattr(settings, qos) for qos in CAPACITY},
         threshold=settings.threshold,
         credit_timeout=settings.credit_timeout,
         max_payload=settings.max_payload,
