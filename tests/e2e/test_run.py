@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -81,3 +82,33 @@ def test_where_there_is_no_app_nothing_is_run(bare: Instance) -> None:
     assert done.returncode == 2
     assert "loom run DIR" in done.stderr
     assert bare.loom("run", "--simulate", "soon").returncode == 2
+
+
+AGENT = """
+from loom import Agent
+
+async def on_event(ctx, topic, event):
+    await ctx.emit("said", {{"word": "{word}"}})
+
+one = Agent("one", topics=["asked"], on_event=on_event)
+"""
+
+
+@pytest.mark.feature("CLI-04")
+def test_with_dev_an_edited_agent_restarts(bare: Instance) -> None:
+    file = bare.folder / "agents" / "one.py"
+    file.parent.mkdir()
+    file.write_text(AGENT.format(word="before"))
+    app = bare.start("run", "--dev", "--with", "agents")
+    wait_for(lambda: bare.status()["state"] == "ready")
+    started = bare.start("tail", "agent.one.started", "--count", "1", "--timeout", "20")
+    wait_for(lambda: bare.status()["plugins"]["control"]["metrics"]["tails"] == 1)
+    file.write_text(AGENT.format(word="after"))
+    assert started.wait(20) == 0
+    said = bare.start("tail", "said", "--json", "--count", "1", "--timeout", "20")
+    wait_for(lambda: bare.status()["plugins"]["control"]["metrics"]["tails"] == 1)
+    assert bare.loom("publish", "asked").returncode == 0
+    told, _ = said.communicate(timeout=20)
+    assert json.loads(told)["data"] == {"word": "after"}
+    app.send_signal(signal.SIGINT)
+    assert app.wait(20) == 0
