@@ -156,6 +156,8 @@ class Trie(Generic[T]):
                     below.append(child)
                 if node.star is not None:
                     below.append(node.star)
+            if not below:
+                return list(found)
             level = below
         for node in level:
             found.update(node.ends)
