@@ -229,7 +229,7 @@ class Bus:
         taken = 0
         for subscription in subscriptions + members:
             before = subscription.offered
-            if self._is_pressed and subscription.qos == "realtime":
+            if self._is_pressed and subscription.is_shed:
                 took: bool | None = subscription.wants(envelope) and subscription.shed(envelope)
             else:
                 took = subscription.offer(envelope)
@@ -356,7 +356,9 @@ class Bus:
         inbox = INBOX + uuid7(self.now(), next(self._numbers))
         fields["reply_to"] = inbox
         fields.setdefault("expires", self.now() + timeout)
-        with self.subscribe(identity.name, [inbox], qos="realtime", capacity=1) as replies:
+        options: SubscribeOptions = {"qos": "realtime", "overflow": "drop-newest", "capacity": 1}
+        with self.subscribe(identity.name, [inbox], **options) as replies:
+            replies.is_shed = False  # one reply is no load, and a lost one no relief
             try:
                 async with asyncio.timeout(timeout):
                     if not await self.publish(identity, topic, data, type, **fields):
@@ -413,14 +415,18 @@ class Bus:
                 self.publish_nowait(
                     RUNTIME, "$loom.error", {**message, "message": str(error), **details}
                 )
-        except (BusClosed, BackpressureTimeout) as late:
+        except Exception as late:  # noqa: BLE001  # a filter may refuse it; telling never fails
             log.warning("an error of %s was only logged: %s", source, late)
 
     # -- the end -----------------------------------------------------------------------------
 
     def busy(self) -> list[str]:
         """The subscriptions whose handler runs or has something left to handle."""
-        return [s.name for s in self._subscriptions if s.is_busy or (s.queued and s.has_handler)]
+        return [
+            s.name
+            for s in self._subscriptions
+            if s.is_busy or s.beside or (s.queued and s.has_handler)
+        ]
 
     @contextmanager
     def roots_refused(self) -> Iterator[None]:

@@ -37,9 +37,8 @@ def find_paths(project: Path | None = None, state: Path | None = None) -> Paths:
 
     *state* or `LOOM_STATE_DIR` names another state folder.
     """
-    chosen = state or (
-        Path(os.environ["LOOM_STATE_DIR"]) if "LOOM_STATE_DIR" in os.environ else None
-    )
+    named = state or os.environ.get("LOOM_STATE_DIR", "")
+    chosen = Path(named).expanduser() if named else None
     own = project / ".loom" if project else _xdg("XDG_STATE_HOME", ".local/state")
     return Paths(
         config=_xdg("XDG_CONFIG_HOME", ".config"),
@@ -65,7 +64,9 @@ def private_dir(path: Path) -> Path:
     if found.st_uid != os.getuid():
         raise ConfigError(f"{path} belongs to user {found.st_uid}; use a folder of your own")
     if stat.S_IMODE(found.st_mode) & 0o022:
-        raise ConfigError(f"others may write to {path}; run: chmod 700 {path}")
+        is_shared = found.st_mode & stat.S_ISVTX  # like /tmp: not to be taken from the others
+        remedy = "name a folder that is yours alone" if is_shared else f"run: chmod 700 {path}"
+        raise ConfigError(f"others may write to {path}; {remedy}")
     return path
 
 

@@ -193,10 +193,10 @@ class Runtime:
         await self._announce("$loom.stopping", {"at_once": at_once})
         if not at_once:
             await self._drain(self._limits.drain_timeout)
+        undelivered = {s.name: s.queued for s in self.bus.subscriptions() if s.queued}
         stuck = self._stuck
         for name in reversed(self.attached):
             stuck += await self._attached.pop(name).leave(self._limits.detach_timeout)
-        undelivered = {s.name: s.queued for s in self.bus.subscriptions() if s.queued}
         self.bus.close()
         for task in stuck:
             log.error("task %s does not end although it was cancelled", task)

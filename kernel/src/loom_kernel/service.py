@@ -46,8 +46,12 @@ class StateLock:
             holder = os.read(self._file, 20).decode("ascii", "replace").strip()
             os.close(self._file)
             raise AlreadyRunning(self._state, int(holder) if holder.isdecimal() else 0) from None
-        os.ftruncate(self._file, 0)
-        os.write(self._file, str(os.getpid()).encode())
+        try:
+            os.ftruncate(self._file, 0)
+            os.write(self._file, str(os.getpid()).encode())
+        except OSError as error:
+            os.close(self._file)
+            raise ConfigError(f"cannot write to {self._state}: {error.strerror}") from error
         return self
 
     def __exit__(self, *failure: object) -> None:

@@ -118,6 +118,10 @@ class Subscription:
         self.queue = self.backlog.queue
         self.waiter: asyncio.Future[None] | None = None
         self.is_busy = self.has_handler = False
+        #: How many tasks its handler left at work; the drain waits for them too.
+        self.beside = 0
+        #: Whether it takes nothing while the bus is under pressure.
+        self.is_shed = qos == "realtime"
         self._bus = bus
         self._outer = _NOT_ENTERED
         self._idle: asyncio.Event | None = None
@@ -155,7 +159,11 @@ class Subscription:
         self.offered += 1
         if self._sample and (self.offered - 1) % self._sample:
             return self._drop(envelope, "sampled")
-        old = self.backlog.superseded_by(envelope)
+        try:
+            old = self.backlog.superseded_by(envelope)
+        except Exception as error:  # noqa: BLE001  # the subscriber's `key`, not the publisher's fault
+            self._bus.report(error, self, envelope)
+            return self._drop(envelope, "key")
         if old is not None:
             self._drop(old, "superseded")
         elif self.queued >= self.capacity:
@@ -287,7 +295,7 @@ class Subscription:
 
     # -- the consumer ------------------------------------------------------------------------
 
-    async def serve(self, handler: Handler) -> None:
+    async def serve(self, handler: Handler) -> None:  # noqa: C901  # the hot path
         """Call *handler* with one envelope after the other until the subscription is closed.
 
         A failure of the handler is reported by the bus and the next envelope is handled. After
@@ -317,9 +325,12 @@ class Subscription:
                     set_cause(envelope)
                     try:
                         await handler(envelope)
+                    except asyncio.CancelledError as error:
+                        if _is_cancelled():
+                            raise
+                        self._fail(error, envelope)  # the handler's own, leaked
                     except (Exception, SystemExit) as error:  # noqa: BLE001  # delivery: reported
-                        self.failed += 1
-                        self._bus.report(error, self, envelope)
+                        self._fail(error, envelope)
                 else:
                     await asyncio.sleep(0)
             finally:
@@ -327,6 +338,10 @@ class Subscription:
                 current.set(None)
                 if self._idle is not None:
                     self._idle.set()
+
+    def _fail(self, error: BaseException, envelope: Envelope) -> None:
+        self.failed += 1
+        self._bus.report(error, self, envelope)
 
     async def wait_idle(self) -> None:
         """Wait until the handler is done with what it has; at once if it is the one who asks."""
@@ -389,6 +404,12 @@ class Subscription:
     async def __aexit__(self, *failure: object) -> None:
         self.close()
         self._leave()
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody asked the running task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _check(qos: str, overflow: str, capacity: int | None) -> None:

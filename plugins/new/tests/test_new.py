@@ -121,8 +121,12 @@ def test_init_makes_an_app_of_a_folder_that_holds_other_things(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["../x", "Hello", "a b", "", "9", "a--b", "x" * 41, "a/b", "é"])
 def test_what_cannot_be_a_name_is_refused(tmp_path: Path, name: str) -> None:
-    assert "cannot be a name" in loom("new", "plugin", name, cwd=tmp_path, code=1)
+    assert "cannot be a name" in loom("new", "plugin", name, cwd=tmp_path, code=2)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_name_of_an_installed_plugin_is_taken(tmp_path: Path) -> None:
+    assert "installed already" in loom("new", "plugin", "agents", cwd=tmp_path, code=2)
 
 
 def test_a_summary_cannot_break_out_of_the_files(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_folder_that_others_may_write_to_is_refused(bare: Instance, mode: int)
     for command in ("up", "run"):
         done = bare.loom(command)
         assert done.returncode == 2
-        assert f"others may write to {bare.state}; run: chmod 700" in done.stderr
+        assert f"others may write to {bare.state}; " in done.stderr
     assert list(bare.state.iterdir()) == []
 
 

@@ -8,6 +8,9 @@ from functools import partial
 from loom.contracts import AgentDefinition, AgentRecord, AgentState
 from loom_kernel import Envelope, Host, LoomError, Subscription
 
+#: Seconds that a stopped agent has to finish the event it handles.
+PATIENCE = 5.0
+
 
 class Actor:
     """Runs one agent. Its handler never runs beside itself unless it asked for that.
@@ -60,9 +63,14 @@ class Actor:
         self.state = "stopped"
         mailbox, self._mailbox = self._mailbox, None
         mailbox.close()
-        await mailbox.wait_idle()
         others = self._running - {asyncio.current_task()}  # it may be a handler that stops it
-        await asyncio.gather(*others, return_exceptions=True)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await mailbox.wait_idle()
+                if others:
+                    await asyncio.wait(others)
+        except TimeoutError:  # what still runs is cancelled with the host
+            self._parent.log.warning("agent %s is stopped amid an event", self.definition.id)
         try:
             if self.definition.on_stop is not None:
                 await self.definition.on_stop(self._host)
@@ -117,8 +125,7 @@ class Actor:
             await self.definition.on_event(host, envelope)
         except (Exception, SystemExit) as error:
             self._failed += 1
-            failure = {"event": envelope.id, "topic": envelope.topic, "error": repr(error)}
-            await self._parent.publish(f"agent.{self.definition.id}.failed", failure)
+            await self._tell_failure(envelope, error)
             if isinstance(error, SystemExit):  # an agent's end is not the runtime's
                 raise LoomError(f"agent {self.definition.id!r} called exit") from error
             raise
@@ -139,11 +146,23 @@ class Actor:
                 await self._is_free.wait()
         task = host.spawn(self._handle(host, envelope), f"event/{envelope.id}")
         self._running.add(task)
-        task.add_done_callback(self._done)
+        mailbox = self._mailbox
+        if mailbox is not None:
+            mailbox.beside += 1
+        task.add_done_callback(partial(self._done, mailbox))
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, mailbox: Subscription | None, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self._is_free.set()
+        if mailbox is not None:
+            mailbox.beside -= 1
+
+    async def _tell_failure(self, envelope: Envelope, error: BaseException) -> None:
+        failure = {"event": envelope.id, "topic": envelope.topic, "error": repr(error)}
+        try:
+            await self._parent.publish(f"agent.{self.definition.id}.failed", failure)
+        except LoomError as late:  # out of hops or of room: the log and `$loom.error` still tell
+            self._parent.log.warning("%s.failed was not told: %s", self.definition.id, late)
 
     async def _refuse(self, envelope: Envelope) -> None:
         self._rejected += 1

@@ -36,6 +36,12 @@ class AppFolder:
             sys.path.insert(0, app)
         for file in self._files():
             await self._load(file)
+        started = {id for ids in self._agents.values() for id in ids}
+        for id, table in self._tables.items():
+            if id not in started and not (
+                isinstance(table, dict) and table.get("enabled") is False
+            ):
+                self._host.log.warning("[agents.%s]: there is no agent of that id", id)
 
     async def follow(self) -> None:
         """Restart the agents of files that change, start new files, stop removed ones."""

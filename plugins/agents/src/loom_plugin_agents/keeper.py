@@ -127,6 +127,10 @@ class Keeper:
         await self._host.reply(envelope, {"agents": found})
 
     async def _control(self, envelope: Envelope) -> None:
+        """In a task of its own: an agent that takes its time to stop keeps no other waiting."""
+        self._host.spawn(self._answer(envelope), f"control/{envelope.id}")
+
+    async def _answer(self, envelope: Envelope) -> None:
         try:
             answer: Any = await self._act(read(envelope, Control))
         except LoomError as error:

@@ -16,7 +16,9 @@ MARKS = {"ok": "✓", "warning": "!", "error": "✗"}
 
 
 @click.command()
-@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
+@click.argument(
+    "folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def doctor(folder: Path | None, as_json: bool) -> None:
     """Check what works here and why not; exit code 1 if something is in the way.

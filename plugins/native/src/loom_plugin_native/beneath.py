@@ -88,6 +88,11 @@ class Workspace:
         """How operations are kept beneath the folder: openat2 or walk."""
         return self._resolver.name
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder still exists; one that was removed and made again is another."""
+        return os.fstat(self._root).st_nlink > 0
+
     def close(self) -> None:
         """Refuse new operations; those that have begun finish on their own handles."""
         with self._lock:

@@ -117,9 +117,7 @@ class WorkspaceGone(WorkspaceError):
     code: ClassVar[ErrorCode] = "PROVIDER_UNAVAILABLE"
 
     def __init__(self, path: str) -> None:
-        super().__init__(
-            path, "cannot be reached: the workspace folder is gone; restart the plugin"
-        )
+        super().__init__(path, "cannot be reached: the workspace folder is gone; start Loom again")
 
 
 def explain(path: str, error: OSError) -> WorkspaceError:

@@ -23,5 +23,7 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
         provider = ToolProvider(host)
         FileTools(workspace).offer(provider)
         await provider.start()
-        host.health(lambda: Health(message=f"files stay in {folder} by {workspace.mechanism}"))
+        kept = f"files stay in {folder} by {workspace.mechanism}"
+        gone = f"{folder} was removed or replaced; start Loom again to use the new one"
+        host.health(lambda: Health(message=kept) if workspace.is_there else Health(False, gone))
         yield

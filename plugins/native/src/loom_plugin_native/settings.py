@@ -9,6 +9,7 @@ from typing import Any
 from loom_kernel import ConfigError, Paths
 
 ROOT = "workspace"
+KEYS = ("root", "reports_dir")
 
 
 def make_workspace(table: Mapping[str, Any], paths: Paths) -> Path:
@@ -19,6 +20,9 @@ def make_workspace(table: Mapping[str, Any], paths: Paths) -> Path:
     Raises:
         ConfigError: `root` is not text.
     """
+    for key in table:
+        if key not in KEYS:
+            raise ConfigError(f"unknown key {key!r} in [workspace]; known: {', '.join(KEYS)}")
     root = table.get("root", ROOT)
     if not isinstance(root, str) or not root:
         raise ConfigError(f"'root' in [workspace] must be the name of a folder, not {root!r}")

@@ -110,7 +110,8 @@ class FileTools:
         try:
             return await self.handler(call.name)(call.arguments)
         except WorkspaceError as refusal:
-            raise ToolError(call.name, refusal.code, str(refusal)) from refusal
+            details = {"reason": type(refusal).__name__}
+            raise ToolError(call.name, refusal.code, str(refusal), details) from refusal
 
     def handler(self, name: str) -> Handler:
         """The handler of the tool called *name*."""

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from loom_kernel import LoomError
+from loom_kernel import ConfigError, LoomError, installed
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -25,10 +25,10 @@ def check_name(name: str) -> str:
     """Return *name* if it can name a plugin or an app.
 
     Raises:
-        LoomError: it cannot; the message says what can.
+        ConfigError: it cannot; the message says what can.
     """
     if not NAME.fullmatch(name) or len(name) > 40:
-        raise LoomError(
+        raise ConfigError(
             f"{name!r} cannot be a name: use small letters, digits and single dashes, "
             "beginning with a letter, at most 40"
         )
@@ -44,6 +44,8 @@ def render(template: str, name: str, parent: Path, summary: str = "") -> Path:
     from cookiecutter.generate import generate_files
 
     check_name(name)
+    if template == "plugin" and (name in installed() or name in ("kernel", "sdk", "proto")):
+        raise ConfigError(f"a plugin {name!r} is installed already; choose another name")
     source = TEMPLATES / template
     context = _context(source, name, summary)
     target = parent / (f"loom-plugin-{name}" if template == "plugin" else name)

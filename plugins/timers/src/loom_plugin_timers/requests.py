@@ -89,6 +89,9 @@ class Requests:
                 result = {"code": "ACTION_OK", **act(envelope)}
             except (ValueError, msgspec.ValidationError) as error:
                 result = {"code": "INVALID_PARAMS", "message": str(error)}
+            except OSError as error:
+                problem = f"it could not be written down: {error.strerror}"
+                result = {"code": "ACTION_ERROR", "message": problem}
             if envelope.reply_to:
                 await self._host.reply(envelope, result)
 

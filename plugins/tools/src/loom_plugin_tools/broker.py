@@ -75,7 +75,7 @@ class Broker:
         self.registry.remove(envelope.sender, envelope.data["tools"])
 
     async def _list(self, envelope: Envelope) -> None:
-        asked = envelope.data or {}
+        asked = envelope.data if isinstance(envelope.data, dict) else {}
         tools = self.registry.list(asked.get("name", ""), asked.get("provider", ""))
         await self._host.reply(envelope, {"tools": tools})
 
@@ -104,8 +104,10 @@ class Broker:
             return await asyncio.shield(known)
         future: asyncio.Future[ToolResult] = asyncio.get_running_loop().create_future()
         self._results[key] = future
-        while len(self._results) > self._remembered and next(iter(self._results.values())).done():
-            self._results.popitem(last=False)
+        if len(self._results) > self._remembered:
+            oldest = next((k for k, known in self._results.items() if known.done()), None)
+            if oldest is not None:
+                del self._results[oldest]
         try:
             result = await self._run(envelope, call)
         except BaseException:
@@ -126,6 +128,10 @@ class Broker:
             )
         except LoomError as error:  # the bus took no more: hops, room, the end
             result = ToolResult(call.id, "ACTION_ERROR", error=ToolFailure(str(error)))
+        except Exception as error:  # a schema or a gate breaks: the caller gets an answer
+            self._host.log.exception("call of %s failed", call.name)
+            failure = ToolFailure(f"{type(error).__name__}: {error}"[:500])
+            result = ToolResult(call.id, "ACTION_ERROR", error=failure)
         result = msgspec.structs.replace(
             result, id=call.id, duration=self._host.clock.monotonic() - started
         )
@@ -133,6 +139,8 @@ class Broker:
         return result
 
     async def _execute(self, envelope: Envelope, call: ToolCall) -> ToolResult:
+        if call.timeout < 0:
+            raise ToolError(call.name, "INVALID_PARAMS", "the timeout is less than 0")
         descriptor = self.registry.resolve(call.name, call.version)
         self._validators.check(descriptor, call.arguments)
         seconds = call.timeout or descriptor.timeout or self._timeout

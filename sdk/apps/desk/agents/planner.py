@@ -49,11 +49,8 @@ async def find(ctx: Context, report: str) -> str | None:
     """What is where the report would go; None when nothing is."""
     try:
         return str((await ctx.tool("fs:read_file", {"path": report}))["content"])
-    except ToolError:
-        place = PurePosixPath(report)
-        listing = await ctx.tool("fs:list_dir", {"path": str(place.parent)})
-        is_there = any(entry["name"] == place.name for entry in listing["entries"])
-        return UNKNOWN if is_there or listing["truncated"] else None
+    except ToolError as error:
+        return None if error.details.get("reason") == "PathNotFound" else UNKNOWN
 
 
 agent = Agent(

@@ -37,6 +37,8 @@ class Agent:
         mailbox: int = 1000,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
+        if isinstance(topics, str):
+            raise TypeError(f"topics of agent {agent_id!r} is one text; write [{topics!r}]")
         self.agent_id = agent_id
         self.topics = tuple(topics)
         self.capabilities = tuple(capabilities)

@@ -90,7 +90,10 @@ class ToolProvider:
             return ToolResult(call.id, output=await found[1](call))
         except ToolError as error:
             return ToolResult(call.id, error.code, error=ToolFailure(error.message, error.details))
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
+                raise  # the broker's cancel or the end; any other is the tool's own, leaked
             self._host.log.exception("tool %s failed", call.name)
             return ToolResult(
                 call.id, "ACTION_ERROR", error=ToolFailure(f"{type(error).__name__}: {error}")
@@ -98,5 +101,5 @@ class ToolProvider:
 
     async def _cancel(self, envelope: Envelope) -> None:
         task = self._running.get((envelope.data["caller"], envelope.data["id"]))
-        if task is not None:
+        if task is not None and envelope.sender == BROKER:
             task.cancel()

@@ -32,7 +32,11 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readabl
 @click.command()
 @runtime_options
 @click.option(
-    "--timeout", default=30.0, show_default=True, help="Seconds to wait until it is ready."
+    "--timeout",
+    type=click.FloatRange(0, 3600, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Seconds to wait until it is ready.",
 )
 @_as_json
 @click.argument("folder", required=False, type=click.Path(), metavar="[DIR]")
@@ -78,7 +82,11 @@ def _explain(error: dict[str, Any], paths: Paths) -> NoReturn:
 @click.command()
 @folder_argument
 @click.option(
-    "--timeout", default=30.0, show_default=True, help="Seconds it has to finish what it does."
+    "--timeout",
+    type=click.FloatRange(0, 3600, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Seconds it has to finish what it does.",
 )
 @_as_json
 def down(folder: str | None, state: Path | None, timeout: float, as_json: bool) -> None:
