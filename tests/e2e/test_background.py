@@ -219,3 +219,10 @@ def test_agents_tools_and_timers_are_listed(bare: Instance) -> None:
     lines = bare.loom("list", "agents").stdout.splitlines()
     assert lines[0].split()[:2] == ["id", "state"]
     assert "one  running" in lines[1]
+
+
+def test_nobody_speaks_for_the_runtime(bare: Instance) -> None:
+    bare.up()
+    refused = bare.loom("publish", "$loom.ready", "{}")
+    assert refused.returncode != 0
+    assert "the runtime's own" in refused.stderr

@@ -40,7 +40,7 @@ class NotRunning(CommandFailed):
     exit_code = 4
 
     def __init__(self, state: Path) -> None:
-        super().__init__(f"no Loom runs on {state}; start it with `loom up`")
+        super().__init__(f"no Loom runs on {state}; start it there with `loom up`")
 
 
 class Unanswered(CommandFailed):

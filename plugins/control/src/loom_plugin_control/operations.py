@@ -100,6 +100,8 @@ class Operations:
         await answer.result({"topics": count})
 
     async def _publish(self, request: Publish, answer: Answer) -> None:
+        if request.topic.startswith("$"):
+            raise ValueError(f"{request.topic!r}: topics that begin with $ are the runtime's own")
         taken = await self._client.publish(
             request.topic, request.data, request.type, subject=request.subject
         )
