@@ -1,5 +1,15 @@
-"""`python -m loom_kernel` is `loom`."""
+"""`loom`, and `python -m loom_kernel`."""
 
-from loom_kernel.cli import main
+import gc
 
-main()
+
+def main() -> None:
+    """Start without the garbage collector: what start-up makes stays."""
+    gc.disable()
+    from loom_kernel.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

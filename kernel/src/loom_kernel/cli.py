@@ -7,6 +7,7 @@ commands is used.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -64,6 +65,8 @@ class _Commands(click.Group):
             ) from error
 
     def invoke(self, ctx: click.Context) -> Any:
+        gc.freeze()
+        gc.enable()  # a command may run for days
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -175,6 +178,7 @@ def run_kernel(
 
     if project is not None and not project.is_dir():
         raise ConfigError(f"there is no folder {project}; `loom new app` makes one")
+    gc.disable()  # `serve` enables it when the runtime is ready
     paths = find_paths(project, state)
     config, name, chosen = load_profiled_config(paths, profile, overrides)
     configure_logging(log)
@@ -237,11 +241,8 @@ def plugins(name: str | None, as_json: bool) -> None:
 
 def main() -> None:
     """The console script: one line for each error that is the user's to mend."""
-    import gc
-
     from loom_kernel.errors import AlreadyRunning, ConfigError, LoomError
 
-    gc.disable()  # until the runtime is ready: what start-up makes stays
     try:
         loom()
     except ConfigError as error:
