@@ -138,3 +138,14 @@ async def test_what_cannot_be_read_is_refused_and_says_why(
     assert event.data["path"] == f"{name}"
     assert reason in event.data["reason"]
     assert writes(recorder) == 0
+
+
+@pytest.mark.anyio
+async def test_a_full_inbox_does_not_keep_a_document_from_its_report(tmp_path: Path) -> None:
+    async with desk(tmp_path) as (drop, recorder):
+        for number in range(1100):  # more than a listing shows
+            (tmp_path / "inbox" / f"{number}.bin").touch()
+        drop("tides.md")
+        await recorder.wait_for("report.written")
+    assert written(recorder) == ["tides.report.md"]
+    assert recorder.on("document.refused") == []

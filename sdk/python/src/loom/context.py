@@ -151,7 +151,7 @@ class Context:
 
 async def call_tool(host: Host, call: ToolCall) -> ToolResult:
     """Ask the broker to run *call*; always a result, also when there is no broker."""
-    wait = (call.timeout or 3600.0) + GRACE
+    wait = (call.timeout if call.timeout > 0 else 3600.0) + GRACE
     try:
         return read(await host.request("tool.call", call, timeout=wait), ToolResult)
     except NoResponders:

@@ -1,0 +1,47 @@
+"""Callers, tools and schemas that misbehave: each call gets an answer, and none comes past."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from loom.contracts import ToolCall, ToolResult, read
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.feature("TOOL-01")
+async def test_a_tool_cannot_be_called_past_the_broker(workshop: Any) -> None:
+    workshop.offer("text:keep")
+    await workshop.open()
+    forged = ToolCall("text:keep", {"text": "x"}, id="1", version="1.0", caller="somebody")
+    reply = await workshop.caller.request("tool.provider.workshop.call", forged)
+    assert read(reply, ToolResult).code == "PERMISSION_DENIED"
+    assert workshop.ran == []
+
+
+@pytest.mark.feature("TOOL-03")
+async def test_a_schema_that_breaks_when_it_is_used_is_an_answer(workshop: Any) -> None:
+    workshop.offer("text:odd", parameters={"type": "object", "$ref": "#/$defs/nope"})
+    await workshop.open()
+    refused = await workshop.refused("text:odd", {"text": "x"}, timeout=2)
+    assert refused.code == "ACTION_ERROR"
+    assert workshop.ran == []
+
+
+@pytest.mark.feature("TOOL-03")
+async def test_a_cancellation_that_a_tool_leaks_is_its_failure(workshop: Any) -> None:
+    async def leak(call: ToolCall) -> Any:
+        raise asyncio.CancelledError
+
+    workshop.offer("text:leaky", leak)
+    await workshop.open()
+    refused = await workshop.refused("text:leaky", timeout=2)
+    assert (refused.code, "CancelledError" in refused.message) == ("ACTION_ERROR", True)
+
+
+async def test_a_negative_timeout_is_a_wrong_parameter(workshop: Any) -> None:
+    workshop.offer("text:keep")
+    await workshop.open()
+    assert (await workshop.refused("text:keep", timeout=-1)).code == "INVALID_PARAMS"
