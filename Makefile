@@ -33,11 +33,12 @@ demo: .venv/.synced ## See Loom work, offline and without a key
 test: .venv/.synced ## Run every test (ARGS="-k bus" narrows it)
 	$(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
 
-check: .venv/.synced ## Formatting, lint, types, import contracts, pins
+check: .venv/.synced ## Formatting, lint, types, import contracts, .proto files, pins
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(MAKE) types
 	$(BIN)/python scripts/import_contracts.py
+	$(BIN)/python scripts/buf.py
 	$(BIN)/python scripts/pins.py --check
 	$(BIN)/python scripts/reference.py --check
 

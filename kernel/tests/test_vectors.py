@@ -32,7 +32,7 @@ def envelope(record: dict[str, Any]) -> Envelope:
     """Make the envelope that *record* shows, leaving to it whatever follows from the rest."""
     known = {name: record[name] for name in ("type", "source", "time", "topic", "sender")}
     binary = "data_base64" in record
-    known["data"] = b64decode(record["data_base64"]) if binary else record["data"]
+    known["_data"] = b64decode(record["data_base64"]) if binary else record["data"]
     known["_id"] = record["id"]
     for name in ("subject", "content_type", "metadata", "priority", "confidence", "causation_id",
                  "ttl", "hop", "budget", "expires", "dropped_before"):  # fmt: skip

@@ -11,7 +11,18 @@ from tests.architecture.repository import Source, imported, python_sources
 from workspace import ROOT, distributions
 
 MEMBERS = {member.module: member for member in distributions().values()}
-MORE_DOORS = ("loom.contracts", "loom.testing", "loom_kernel.testing")
+MORE_DOORS = (
+    "loom.bridge",
+    "loom.bridge.carriers.grpc",
+    "loom.bridge.carriers.websocket",
+    "loom.bridge.messages",
+    "loom.bridge.text",
+    "loom.collaboration",
+    "loom.contracts",
+    "loom.hosting",
+    "loom.testing",
+    "loom_kernel.testing",
+)
 DOORS = sorted({*MEMBERS, *MORE_DOORS})
 PLUGIN = "loom_plugin_"
 # These hold what the pages say against what is behind the doors.

@@ -25,15 +25,20 @@ def wait_for(condition: Callable[[], object], timeout: float = 20.0) -> None:
 
 
 class Instance:
-    """One app's folder with *plugins* (and `control`), driven through the command line."""
+    """One app's folder with *plugins* (and `control`), driven through the command line.
+
+    A folder that holds an app already is left as it is.
+    """
 
     def __init__(self, folder: Path, *plugins: str, config: str = "") -> None:
         self.folder = folder
         self.state = folder / ".loom"
         self.environment: dict[str, str] = {}
         self._children: list[subprocess.Popen[str]] = []
-        names = json.dumps(["control", *plugins])
         folder.mkdir(exist_ok=True)
+        if (folder / "loom.toml").exists():
+            return  # an app as it is
+        names = json.dumps(["control", *plugins])
         (folder / "loom.toml").write_text(
             f'profile = "test"\n{config}\n[profiles.test]\nplugins = {names}\n'
         )
@@ -78,6 +83,11 @@ class Instance:
     def tails(self) -> int:
         """How many clients watch."""
         return int(self.status()["plugins"]["control"]["metrics"]["tails"])
+
+    def agents(self) -> dict[str, dict[str, Any]]:
+        """What `loom agents` says of each, by id."""
+        found = json.loads(self.loom("agents", "--json").stdout)
+        return {agent["id"]: agent for agent in found}
 
     def log(self) -> str:
         """The log of the background instance."""

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -189,7 +190,20 @@ def test_what_cannot_be_published_is_explained(
 
 @pytest.mark.feature("CLI-04")
 @pytest.mark.parametrize(
-    "command", ["up", "down", "status", "logs", "run", "topics", "publish", "tail"]
+    "command",
+    [
+        "up",
+        "down",
+        "status",
+        "logs",
+        "run",
+        "topics",
+        "publish",
+        "tail",
+        "agents",
+        "tools",
+        "timers",
+    ],
 )
 def test_help_shows_examples(bare: Instance, command: str) -> None:
     done = bare.loom(command, "--help")
@@ -211,14 +225,48 @@ def test_agents_tools_and_timers_are_listed(bare: Instance) -> None:
         "one = Agent('one', topics=['a.*'], capabilities=[count])\n"
     )
     bare.up("--with", "agents", "--with", "tools", "--with", "timers")
-    (one,) = json.loads(bare.loom("list", "agents", "--json").stdout)
+    (one,) = json.loads(bare.loom("agents", "--json").stdout)
     assert (one["id"], one["state"]) == ("one", "running")
-    (tool,) = json.loads(bare.loom("list", "tools", "--json").stdout)
+    (tool,) = json.loads(bare.loom("tools", "--json").stdout)
     assert (tool["name"], tool["version"], tool["provider"]) == ("text.count", "2.1", "agent")
-    assert json.loads(bare.loom("list", "timers", "--json").stdout) == []
-    lines = bare.loom("list", "agents").stdout.splitlines()
-    assert lines[0].split()[:2] == ["id", "state"]
+    assert json.loads(bare.loom("timers", "--json").stdout) == []
+    lines = bare.loom("agents").stdout.splitlines()
+    assert lines[0].split()[:5] == ["id", "state", "status", "kind", "pid"]
     assert "one  running" in lines[1]
+
+
+@pytest.mark.feature("CLI-04")
+@pytest.mark.feature("RT-05")
+@pytest.mark.feature("RT-08")
+def test_an_agent_is_changed_from_outside(bare: Instance) -> None:
+    agents = bare.folder / "agents"
+    agents.mkdir()
+    (agents / "one.py").write_text("from loom import Agent\none = Agent('one', topics=['a.*'])\n")
+    with (bare.folder / "loom.toml").open("a") as config:
+        config.write('[plugins.agents]\nrun = "process"\n')
+    bare.up("--with", "agents", "--with", "bridge")
+    watching = bare.start("agents", "--watch", "--json")
+
+    def change(*arguments: str) -> dict[str, Any]:
+        done = bare.loom("agents", *arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    first = change("start", "one")
+    assert (first["state"], first["kind"]) == ("running", "process")
+    assert "b.>" in change("subscribe", "one", "b.>")["topics"]
+    assert "b.>" not in change("unsubscribe", "one", "b.>")["topics"]
+    second = change("restart", "one")
+    assert second["restarts"] == 1
+    assert second["pid"] not in (0, first["pid"])
+    assert bare.loom("agents", "stop", "one").stdout.startswith("one is stopped; ")
+    refused = bare.loom("agents", "subscribe", "one", "b.>")
+    assert (refused.returncode, "its process is stopped" in refused.stderr) == (1, True)
+    assert bare.loom("agents", "stop", "nobody").returncode == 1
+    bare.loom("down")
+    seen = [json.loads(line) for line in watching.communicate(timeout=20)[0].splitlines()]
+    assert {one["restarts"] for (one,) in seen} >= {0}
 
 
 def test_nobody_speaks_for_the_runtime(bare: Instance) -> None:

@@ -9,13 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from loom_kernel.accounts import TopicStats
-    from loom_kernel.bus import Bus, Identity
+    from loom_kernel.accounts import Accounts, SubscriptionStats, TopicStats
+    from loom_kernel.bus import Bus
     from loom_kernel.catalogue import installed
+    from loom_kernel.causation import current, detached, inherit
     from loom_kernel.cli import describe_ready, run_kernel, runtime_options
     from loom_kernel.clock import Clock, RealClock
     from loom_kernel.config import Config, load_config
-    from loom_kernel.envelope import Envelope, EnvelopeFields, decode_json, encode_json
+    from loom_kernel.envelope import (
+        Encoded,
+        Envelope,
+        EnvelopeFields,
+        checked_fields,
+        decode_json,
+        encode_json,
+    )
     from loom_kernel.errors import (
         AlreadyRunning,
         BackpressureTimeout,
@@ -33,39 +41,44 @@ if TYPE_CHECKING:
         ServiceMissing,
         UnknownProfile,
     )
+    from loom_kernel.exchange import Exchange, Identity, SubscribeOptions
     from loom_kernel.hooks import hookimpl, hookspec
-    from loom_kernel.host import Health, Host
+    from loom_kernel.host import Health, Host, World
     from loom_kernel.manifest import Manifest
     from loom_kernel.paths import Paths, find_paths, private_dir
     from loom_kernel.profiles import chosen_plugins, load_profiled_config
     from loom_kernel.routing import Filter
     from loom_kernel.runtime import Runtime, StopReport
     from loom_kernel.service import StateLock, serve
-    from loom_kernel.subscription import Subscription, SubscriptionStats
+    from loom_kernel.subscription import Qos, Subscription
     from loom_kernel.topics import TopicMap, check_pattern, check_topic, matches
 
 _HOMES = {
-    "accounts": ("TopicStats",),
-    "bus": ("Bus", "Identity"),
+    "accounts": ("Accounts", "SubscriptionStats", "TopicStats"),
+    "bus": ("Bus",),
     "catalogue": ("installed",),
+    "causation": ("current", "detached", "inherit"),
     "cli": ("describe_ready", "run_kernel", "runtime_options"),
     "clock": ("Clock", "RealClock"),
     "config": ("Config", "load_config"),
-    "envelope": ("Envelope", "EnvelopeFields", "decode_json", "encode_json"),
+    "envelope": (
+        "Encoded", "Envelope", "EnvelopeFields", "checked_fields", "decode_json", "encode_json",
+    ),
     "errors": (
         "AlreadyRunning", "BackpressureTimeout", "BusClosed", "ConfigError", "HopLimitExceeded",
         "InvalidEnvelope", "InvalidTopic", "LoomError", "NoResponders", "PayloadNotSerializable",
         "PayloadTooLarge", "PluginError", "RequestTimeout", "ServiceMissing", "UnknownProfile",
     ),
+    "exchange": ("Exchange", "Identity", "SubscribeOptions"),
     "hooks": ("hookimpl", "hookspec"),
-    "host": ("Health", "Host"),
+    "host": ("Health", "Host", "World"),
     "manifest": ("Manifest",),
     "paths": ("Paths", "find_paths", "private_dir"),
     "profiles": ("chosen_plugins", "load_profiled_config"),
     "routing": ("Filter",),
     "runtime": ("Runtime", "StopReport"),
     "service": ("StateLock", "serve"),
-    "subscription": ("Subscription", "SubscriptionStats"),
+    "subscription": ("Qos", "Subscription"),
     "topics": ("TopicMap", "check_pattern", "check_topic", "matches"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -81,6 +94,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "Accounts",
     "AlreadyRunning",
     "BackpressureTimeout",
     "Bus",
@@ -88,8 +102,10 @@ __all__ = [
     "Clock",
     "Config",
     "ConfigError",
+    "Encoded",
     "Envelope",
     "EnvelopeFields",
+    "Exchange",
     "Filter",
     "Health",
     "HopLimitExceeded",
@@ -104,26 +120,33 @@ __all__ = [
     "PayloadNotSerializable",
     "PayloadTooLarge",
     "PluginError",
+    "Qos",
     "RealClock",
     "RequestTimeout",
     "Runtime",
     "ServiceMissing",
     "StateLock",
     "StopReport",
+    "SubscribeOptions",
     "Subscription",
     "SubscriptionStats",
     "TopicMap",
     "TopicStats",
     "UnknownProfile",
+    "World",
     "check_pattern",
     "check_topic",
+    "checked_fields",
     "chosen_plugins",
+    "current",
     "decode_json",
     "describe_ready",
+    "detached",
     "encode_json",
     "find_paths",
     "hookimpl",
     "hookspec",
+    "inherit",
     "installed",
     "load_config",
     "load_profiled_config",

@@ -30,6 +30,25 @@ class TopicStats(msgspec.Struct, frozen=True):
     subscriptions: int
 
 
+class SubscriptionStats(msgspec.Struct, frozen=True):
+    """One subscription's accounts, exact at the moment of asking."""
+
+    name: str
+    subscriber: str
+    patterns: tuple[str, ...]
+    qos: str
+    overflow: str
+    capacity: int
+    group: str
+    offered: int
+    delivered: int
+    dropped: dict[str, int]
+    expired: int
+    queued: int
+    failed: int
+    """How many deliveries ended in an exception of the handler (they count as delivered)."""
+
+
 class TopicCounts:
     """What is counted per topic."""
 

@@ -11,11 +11,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import msgspec
 
-from loom_kernel.accounts import Accounts, TopicStats
+from loom_kernel.accounts import Accounts, SubscriptionStats, TopicStats
 from loom_kernel.causation import current, detached, inherit
 from loom_kernel.clock import Clock
 from loom_kernel.envelope import (
@@ -33,12 +33,12 @@ from loom_kernel.errors import (
     PayloadTooLarge,
     RequestTimeout,
 )
+from loom_kernel.exchange import Identity, SubscribeOptions
 from loom_kernel.routing import Filter, Route
 from loom_kernel.subscription import (
     CAPACITY,
     Qos,
     Subscription,
-    SubscriptionStats,
     consumer,
 )
 from loom_kernel.topics import TopicMap, check_pattern, matches
@@ -50,28 +50,6 @@ MAX_PAYLOAD = 1 << 20
 _SIZED = frozenset({bytes, str})
 kind = type  # `publish` has a parameter of that name
 get_cause = current.get  # bound once: looking it up costs as much as calling it
-
-
-class Identity:
-    """Who publishes: stamped as sender and source, never taken from the author."""
-
-    __slots__ = ("name", "source")
-
-    def __init__(self, name: str, source: str) -> None:
-        self.name = name
-        self.source = source
-
-
-class SubscribeOptions(TypedDict, total=False):
-    """How a subscription behaves; see `Bus.subscribe`."""
-
-    name: str
-    qos: Qos
-    overflow: str
-    capacity: int
-    types: Iterable[str]
-    group: str
-    key: Callable[[Envelope], str] | None
 
 
 class Bus:
@@ -105,7 +83,7 @@ class Bus:
         self._filters: list[tuple[int, tuple[str, ...], Filter]] = []
         self.accounts = Accounts(lambda topic: INBOX + ">" if topic.startswith(INBOX) else topic)
         self._subscriptions: dict[Subscription, None] = {}
-        self._blocked: list[Subscription] = []
+        self._blocked: list[tuple[Subscription, Route, Envelope]] = []
         self._refuses_roots = False
         self._is_closed = False
         self._cause: Envelope | None = None
@@ -113,7 +91,7 @@ class Bus:
 
     # -- publishing --------------------------------------------------------------------------
 
-    async def publish(  # noqa: C901  # the hot path: a call more would cost more than it explains
+    async def publish(
         self,
         identity: Identity,
         topic: str,
@@ -132,6 +110,45 @@ class Bus:
             BackpressureTimeout: a full subscription took it not in time; the others did.
             BusClosed: the runtime is stopping.
         """
+        taken = self._offer(identity, topic, data, type, fields)
+        if self._blocked:
+            blocked, self._blocked = self._blocked, []
+            taken += await self._wait_for(blocked)
+        return taken
+
+    def publish_nowait(
+        self,
+        identity: Identity,
+        topic: str,
+        data: Any = None,
+        type: str = "",
+        **fields: Unpack[EnvelopeFields],
+    ) -> int:
+        """As `publish`, without waiting.
+
+        Raises:
+            BackpressureTimeout: a subscription that loses nothing is full; nobody got the event.
+        """
+        for one_of in self._routes[topic].credit:
+            if len(one_of[0].queue) < one_of[0].fast_limit:
+                continue
+            wanting = [one for one in one_of if not one.types or (type or topic) in one.types]
+            if wanting and all(one.needs_credit for one in wanting):
+                raise BackpressureTimeout(topic, wanting[0].name, 0.0)
+        taken = self._offer(identity, topic, data, type, fields)
+        if self._blocked:  # a filter made another event of it
+            blocked, self._blocked = self._blocked, []
+            full, route, envelope = blocked[0]
+            for subscription, _, _ in blocked:
+                route.counts.offered += 1
+                subscription.give_up(envelope)
+            raise BackpressureTimeout(topic, full.name, 0.0)
+        return taken
+
+    def _offer(  # noqa: C901  # the hot path: a call more would cost more than it explains
+        self, identity: Identity, topic: str, data: Any, type: str, fields: EnvelopeFields
+    ) -> int:
+        """Stamp an envelope and deliver it; whom a publisher must wait for is in `_blocked`."""
         route = self._routes[topic]
         if fields or self._refuses_roots or get_cause() is not None:
             envelope = self._derive(identity, topic, data, type, fields)
@@ -168,34 +185,7 @@ class Bus:
             self._measure_pressure()
         if slow or route.groups:
             taken += self._deliver_slowly(slow, route, envelope)
-            if self._blocked:
-                blocked, self._blocked = self._blocked, []
-                taken += await self._wait_for(blocked, route, envelope)
         return taken
-
-    def publish_nowait(
-        self,
-        identity: Identity,
-        topic: str,
-        data: Any = None,
-        type: str = "",
-        **fields: Unpack[EnvelopeFields],
-    ) -> int:
-        """As `publish`, without waiting.
-
-        Raises:
-            BackpressureTimeout: a subscription that loses nothing is full; nobody got the event.
-        """
-        for one_of in self._routes[topic].credit:
-            wanting = [one for one in one_of if not one.types or (type or topic) in one.types]
-            if wanting and all(one.needs_credit for one in wanting):
-                raise BackpressureTimeout(topic, wanting[0].name, 0.0)
-        publishing = self.publish(identity, topic, data, type, **fields)
-        try:
-            publishing.send(None)
-        except StopIteration as done:
-            return int(done.value)
-        raise BackpressureTimeout(topic, "a full subscription", 0.0)
 
     def _derive(
         self, identity: Identity, topic: str, data: Any, type: str, fields: EnvelopeFields
@@ -235,7 +225,7 @@ class Bus:
                 took = subscription.offer(envelope)
             route.counts.offered += subscription.offered - before
             if took is None:
-                self._blocked.append(subscription)
+                self._blocked.append((subscription, route, envelope))
             else:
                 taken += took
         self._headroom -= taken
@@ -247,15 +237,16 @@ class Bus:
         self._is_pressed = queued >= self._threshold
         self._headroom = max(self._threshold - queued, 1 + self._threshold // 128)
 
-    async def _wait_for(self, blocked: list[Subscription], route: Route, envelope: Envelope) -> int:
-        """Queue *envelope* in each of *blocked* as it gets room; complain of the first without."""
+    async def _wait_for(self, blocked: list[tuple[Subscription, Route, Envelope]]) -> int:
+        """Queue the envelope in each of *blocked* as it gets room; complain of who got none."""
         own = consumer.get()  # it would wait for itself: no time is enough
-        asked = {full: full.ask_credit(envelope) for full in blocked if full is not own}
+        _, route, envelope = blocked[0]
+        asked = {full: full.ask_credit(envelope) for full, _, _ in blocked if full is not own}
         try:
             if asked:
                 await asyncio.wait(asked.values(), timeout=self._credit_timeout)
         finally:
-            late = [full for full in blocked if full is own or full.withdraw(asked[full])]
+            late = [full for full, _, _ in blocked if full is own or full.withdraw(asked[full])]
             taken = sum(not granted.cancelled() and granted.result() for granted in asked.values())
         for full in late:
             route.counts.offered += 1
@@ -334,6 +325,10 @@ class Bus:
 
     # -- request and reply -------------------------------------------------------------------
 
+    def new_inbox(self) -> str:
+        """A topic that nobody else knows, for replies."""
+        return INBOX + uuid7(self.now(), next(self._numbers))
+
     async def request(
         self,
         identity: Identity,
@@ -353,7 +348,7 @@ class Bus:
             NoResponders: nobody took the request.
             RequestTimeout: it was taken and not answered; `$loom.request.timed_out` tells others.
         """
-        inbox = INBOX + uuid7(self.now(), next(self._numbers))
+        inbox = self.new_inbox()
         fields["reply_to"] = inbox
         fields.setdefault("expires", self.now() + timeout)
         options: SubscribeOptions = {"qos": "realtime", "overflow": "drop-newest", "capacity": 1}
@@ -407,7 +402,9 @@ class Bus:
                 subscription=subscription.name,
             )
 
-    def publish_error(self, code: str, source: str, error: BaseException, **details: str) -> None:
+    def publish_error(
+        self, code: str, source: str, error: BaseException, /, **details: str
+    ) -> None:
         """One event on `$loom.error`: what failed, to whom, and the details that place it."""
         message = {"code": code, "source": source, "error": type(error).__name__}
         try:

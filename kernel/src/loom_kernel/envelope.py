@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
+from msgspec import UNSET
 
 from loom_kernel.errors import InvalidEnvelope, PayloadNotSerializable
 
@@ -54,7 +55,13 @@ class EnvelopeFields(TypedDict, total=False):
     expires: float
 
 
-class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
+class Encoded(msgspec.Struct, frozen=True):
+    """JSON text handed in as data; nobody parses it before somebody reads the value."""
+
+    text: bytes
+
+
+class Envelope(msgspec.Struct, frozen=True, omit_defaults=True, rename=lambda n: n.lstrip("_")):
     """One event. Read-only; `data` is the value handed in, shared by all who receive it."""
 
     type: str
@@ -64,8 +71,8 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     time: float
     """When it happened: UNIX seconds, UTC."""
     topic: str
-    data: Any
-    sender: str
+    _data: Any = UNSET
+    sender: str = ""
     """Who published it, as the bus knows them."""
     number: int = 0
     """What tells it from others of the same moment; `id` is made of both."""
@@ -92,6 +99,9 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     """UNIX seconds after which it need not be delivered any more; 0 = never."""
     dropped_before: int = 0
     """How many envelopes this subscription lost since the one before."""
+    delivery: int = 0
+    """By which number a consumer in another process acknowledges it; 0 = within the process."""
+    _payload: bytes = b""
     _id: str = ""
     _thread_id: str = ""
     _correlation_id: str = ""
@@ -136,13 +146,51 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.traceparent[3:35]
 
     @property
+    def data(self) -> Any:
+        """The value handed in; of an envelope that came as bytes it is read when first asked for.
+
+        Raises:
+            InvalidEnvelope: the text that was handed in is not JSON.
+        """
+        value = self._data
+        if value is UNSET or type(value) is Encoded:
+            value = decode_json(self.payload, self.topic)
+            msgspec.structs.force_setattr(self, "_data", value)
+        return value
+
+    @property
     def payload(self) -> bytes:
-        """`data` as bytes: itself if it is bytes, else JSON.
+        """`data` as bytes: itself if it is bytes, else JSON, written out when first asked for.
 
         Raises:
             PayloadNotSerializable: the data has no JSON form.
         """
-        return self.data if isinstance(self.data, bytes) else encode_json(self.data, self.topic)
+        if not self._payload:
+            value = self._data
+            if type(value) is bytes:
+                return value
+            text = value.text if type(value) is Encoded else encode_json(value, self.topic)
+            msgspec.structs.force_setattr(self, "_payload", text)
+        return self._payload
+
+    def packed(self) -> Envelope:
+        """The same event as a boundary passes it on: its data is bytes, or JSON in `_payload`.
+
+        Raises:
+            PayloadNotSerializable: the data has no JSON form.
+        """
+        value = self._data
+        if value is UNSET or type(value) is bytes:
+            return self
+        if type(value) is Encoded:
+            msgspec.structs.force_setattr(self, "_payload", value.text)
+            msgspec.structs.force_setattr(self, "_data", UNSET)
+            return self
+        return msgspec.structs.replace(self, _data=UNSET, _payload=self.payload)
+
+    def emptied(self) -> Envelope:
+        """The same event without its data."""
+        return msgspec.structs.replace(self, _data=None, _payload=b"")
 
     def to_json(self) -> bytes:
         """The whole envelope as one JSON object, every reserved name present.
@@ -200,6 +248,8 @@ def checked_fields(topic: str, fields: EnvelopeFields) -> dict[str, Any]:
         known["labels"] = frozenset(known["labels"])
     if "tags" in known:
         known["tags"] = tuple(known["tags"])
+    if "metadata" in known:
+        known["metadata"] = dict(known["metadata"])
     return known
 
 

@@ -14,10 +14,10 @@ from typing import Any, TypeVar, Unpack
 
 import msgspec
 
-from loom_kernel.bus import Bus, Identity, SubscribeOptions
 from loom_kernel.clock import Clock
 from loom_kernel.envelope import Envelope, EnvelopeFields
 from loom_kernel.errors import LoomError, ServiceMissing
+from loom_kernel.exchange import Exchange, Identity, SubscribeOptions
 from loom_kernel.paths import Paths
 from loom_kernel.routing import Filter
 from loom_kernel.subscription import Handler, Subscription
@@ -36,7 +36,7 @@ class Health(msgspec.Struct, frozen=True):
 class World(msgspec.Struct):
     """What all hosts of one runtime share."""
 
-    bus: Bus
+    bus: Exchange
     clock: Clock
     paths: Paths
     random: Random
@@ -133,7 +133,7 @@ class Host:
             self.log.error("task %s failed", task.get_name(), exc_info=error)
             self.tell_error("ACTION_ERROR", error, task=task.get_name())
 
-    def tell_error(self, code: str, error: BaseException, **details: str) -> None:
+    def tell_error(self, code: str, error: BaseException, /, **details: str) -> None:
         """One event on `$loom.error`: what failed here, with its code and what places it."""
         self.world.bus.publish_error(code, self.name, error, **details)
 

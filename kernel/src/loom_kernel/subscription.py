@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol, Self
 
 import msgspec
 
-from loom_kernel.accounts import Accounts
+from loom_kernel.accounts import Accounts, SubscriptionStats
 from loom_kernel.backlog import Backlog, LatestBacklog
 from loom_kernel.causation import current
 from loom_kernel.envelope import Envelope
@@ -62,25 +62,6 @@ class Router(Protocol):
         ...
 
 
-class SubscriptionStats(msgspec.Struct, frozen=True):
-    """One subscription's accounts, exact at the moment of asking."""
-
-    name: str
-    subscriber: str
-    patterns: tuple[str, ...]
-    qos: str
-    overflow: str
-    capacity: int
-    group: str
-    offered: int
-    delivered: int
-    dropped: dict[str, int]
-    expired: int
-    queued: int
-    failed: int
-    """How many deliveries ended in an exception of the handler (they count as delivered)."""
-
-
 class Subscription:
     """An async iterator over what arrives, and a context manager that ends it.
 
@@ -120,6 +101,11 @@ class Subscription:
         self.is_busy = self.has_handler = False
         #: How many tasks its handler left at work; the drain waits for them too.
         self.beside = 0
+        #: Told of each envelope when its handler is done with it.
+        self.on_settled: Callable[[Envelope], None] | None = None
+        #: Whether the handler, which goes on beside, calls `settle` itself.
+        self.settles_late = False
+        self._held: Envelope | None = None
         #: Whether it takes nothing while the bus is under pressure.
         self.is_shed = qos == "realtime"
         self._bus = bus
@@ -331,6 +317,8 @@ class Subscription:
                         self._fail(error, envelope)  # the handler's own, leaked
                     except (Exception, SystemExit) as error:  # noqa: BLE001  # delivery: reported
                         self._fail(error, envelope)
+                    if self.on_settled is not None and not self.settles_late:
+                        self.on_settled(envelope)
                 else:
                     await asyncio.sleep(0)
             finally:
@@ -338,6 +326,11 @@ class Subscription:
                 current.set(None)
                 if self._idle is not None:
                     self._idle.set()
+
+    def settle(self, envelope: Envelope) -> None:
+        """Tell whoever wants to know that what went on beside is done with *envelope*."""
+        if self.on_settled is not None:
+            self.on_settled(envelope)
 
     def _fail(self, error: BaseException, envelope: Envelope) -> None:
         self.failed += 1
@@ -350,13 +343,33 @@ class Subscription:
             await self._idle.wait()
 
     async def receive(self) -> Envelope | None:
-        """The next envelope, without becoming its handler; None after the end."""
+        """The next envelope, without becoming its handler; None after the end.
+
+        Who asks for the next is done with the one before.
+        """
+        if self._held is not None:
+            held, self._held = self._held, None
+            self.settle(held)
         while await self._wait_backlog():
             envelope = self._next()
             if not (envelope.expires and self._has_expired(envelope)):
                 self.delivered += 1
+                if self.on_settled is not None:
+                    self._held = envelope
                 return envelope
         return None
+
+    async def receive_many(self, limit: int) -> list[Envelope]:
+        """Wait for one, and take up to *limit* that are there; nothing after the end."""
+        taken: list[Envelope] = []
+        queue, take = self.queue, self.queue.popleft
+        while not taken and await self._wait_backlog():
+            while len(taken) < limit and (queue or self.queued):
+                envelope = take() if self.is_simple else self._next()
+                if not (envelope.expires and self._has_expired(envelope)):
+                    taken.append(envelope)
+        self.delivered += len(taken)
+        return taken
 
     async def _wait_backlog(self) -> bool:
         while not self.queued:

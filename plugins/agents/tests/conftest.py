@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,3 +48,9 @@ class Keep:
 async def keep() -> AsyncIterator[Keep]:
     async with running("agents") as runtime:
         yield Keep(runtime)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    (tmp_path / "agents").mkdir()
+    return tmp_path

@@ -192,7 +192,7 @@ async def test_topics_come_and_go_by_messages_too(keep: Any) -> None:
     ("id", "action", "topic", "says"),
     [
         ("bob", "stop", "", "no agent 'bob'"),
-        ("ada", "dance", "", "must be start, stop, delete"),
+        ("ada", "dance", "", "must be start, stop, restart"),
         ("ada", "subscribe", "a..b", "empty token"),
         ("ada", "unsubscribe", "agent.ada.replies", "belongs to agent 'ada' for good"),
     ],

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Mapping
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType, ModuleType
 from typing import Any
 
 from loom import Agent
-from loom_kernel import Host, LoomError
+from loom.hosting import load_agents
+from loom_kernel import Host, LoomError, RealClock
 
 from loom_plugin_agents.keeper import Keeper
+from loom_plugin_agents.settings import Settings
+from loom_plugin_agents.supervisor import Supervisor
 
 RELOAD_EVERY = 0.5
 
@@ -21,26 +20,31 @@ RELOAD_EVERY = 0.5
 class AppFolder:
     """Loads agents from files, keeps to what `[agents.<id>]` says, and follows changes."""
 
-    def __init__(self, host: Host, keeper: Keeper, folder: Path, tables: Mapping[str, Any]) -> None:
+    def __init__(self, host: Host, keeper: Keeper, supervisor: Supervisor, folder: Path) -> None:
         self._host = host
         self._keeper = keeper
+        self._supervisor = supervisor
         self._folder = folder
-        self._tables = tables
+        self._settings: Settings = host.settings
+        self._tables: Mapping[str, Any] = host.tables.get("agents", {})
         self._agents: dict[Path, list[str]] = {}
         self._stamps: dict[Path, tuple[int, int]] = {}
 
     async def start(self) -> None:
         """Start the agents of every file; a file that fails is reported and the others start."""
-        app = str(self._folder.parent)
-        if app not in sys.path:
-            sys.path.insert(0, app)
         for file in self._files():
             await self._load(file)
+        self._supervisor.on_known = self._warn
+        if not self._supervisor.files():
+            self._warn(set())
+
+    def _warn(self, known: set[str]) -> None:
+        """Name the tables for which there is no agent; *known*: ids that processes told."""
         started = {id for ids in self._agents.values() for id in ids}
+        stems = {file.stem for file in self._stamps}
         for id, table in self._tables.items():
-            if id not in started and not (
-                isinstance(table, dict) and table.get("enabled") is False
-            ):
+            is_off = isinstance(table, dict) and table.get("enabled") is False
+            if id not in started | known | stems and not is_off:
                 self._host.log.warning("[agents.%s]: there is no agent of that id", id)
 
     async def follow(self) -> None:
@@ -48,8 +52,9 @@ class AppFolder:
         while True:
             await self._host.clock.sleep(RELOAD_EVERY)
             files = self._files()
-            for file in [known for known in self._agents if known not in files]:
+            for file in [known for known in self._stamps if known not in files]:
                 await self._unload(file)
+                del self._stamps[file]
             for file in files:
                 if self._stamps.get(file) != _stamp(file):
                     await self._load(file)
@@ -57,11 +62,22 @@ class AppFolder:
     def _files(self) -> list[Path]:
         return sorted(f for f in self._folder.glob("*.py") if not f.name.startswith("_"))
 
+    def _is_process(self, file: Path) -> bool:
+        """Whether the agents of *file* get a process. In simulated time none do: it is too fast."""
+        table = self._tables.get(file.stem, {})
+        own = table.get("run", self._settings.run) if isinstance(table, dict) else table
+        if own not in ("embedded", "process"):
+            raise LoomError(f"[agents.{file.stem}] run is {own!r}, must be embedded or process")
+        return own == "process" and isinstance(self._host.clock, RealClock)
+
     async def _load(self, file: Path) -> None:
         """Import *file* and swap its agents in; if it cannot be imported the old ones go on."""
         self._stamps[file] = _stamp(file)
         try:
-            agents = _agents_in(_import(file))
+            if self._is_process(file):
+                self._supervisor.add(file)
+                return
+            agents = load_agents(file)
             await self._unload(file)
             for agent in agents:
                 await self._start(file, agent)
@@ -79,19 +95,13 @@ class AppFolder:
             self._agents.setdefault(file, []).append(agent.agent_id)
 
     async def _unload(self, file: Path) -> None:
+        if file in self._supervisor.files():
+            await self._supervisor.remove(file)
         for id in self._agents.pop(file, []):
             try:
                 await self._keeper.delete(id)
             except Exception as error:  # noqa: BLE001  # it is the app's code that runs
                 self._complain(file, error)
-
-
-class _Fresh(SourceFileLoader):
-    """Compiles the text as it is now: two edits within the same second must both count."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        path = self.get_filename(fullname)
-        return compile(self.get_data(path), path, "exec", dont_inherit=True)
 
 
 def _stamp(file: Path) -> tuple[int, int]:
@@ -100,24 +110,3 @@ def _stamp(file: Path) -> tuple[int, int]:
     except FileNotFoundError:
         return 0, 0
     return found.st_mtime_ns, found.st_size
-
-
-def _import(file: Path) -> ModuleType:
-    name = f"loom_app_{file.parent.parent.name.replace('-', '_')}.{file.stem}"
-    loader = _Fresh(name, str(file))
-    spec = importlib.util.spec_from_loader(name, loader)
-    if spec is None:
-        raise LoomError(f"{file} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    loader.exec_module(module)
-    return module
-
-
-def _agents_in(module: ModuleType) -> list[Agent]:
-    found = [value for value in vars(module).values() if isinstance(value, Agent)]
-    if not found:
-        raise LoomError(
-            f"{module.__name__} holds no agent: write agent = Agent(…) at its top level"
-        )
-    return list(dict.fromkeys(found))

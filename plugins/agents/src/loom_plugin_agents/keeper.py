@@ -3,57 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
-import msgspec
-from loom.contracts import AgentDefinition, AgentRecord, read
-from loom_kernel import Envelope, Host, LoomError, check_pattern, check_topic, matches
+from loom.contracts import AgentDefinition, AgentRecord, Member
+from loom.hosting import Actor
+from loom_kernel import BusClosed, Health, Host, LoomError, check_pattern, check_topic, matches
 
-from loom_plugin_agents.actor import Actor
+from loom_plugin_agents.child import Child
+from loom_plugin_agents.supervisor import Supervisor
 
 #: How long the end of the runtime waits for one agent, in seconds; it has been drained before.
 PATIENCE = 0.5
 
 
-class Control(msgspec.Struct, frozen=True):
-    """A request on `agent.control`."""
-
-    id: str
-    action: str
-    topic: str = ""
-
-
-class Query(msgspec.Struct, frozen=True):
-    """A request on `agent.list`."""
-
-    id: str = ""
-    topic: str = ""
-    capability: str = ""
-
-
 class Keeper:
-    """The service `loom.contracts.Agents`, in process and over the bus."""
+    """The service `loom.contracts.Agents`.
 
-    def __init__(self, host: Host) -> None:
+    A member is an actor of this process or one that a bridge admitted. Agents of a child process
+    are both: their members come and go with its connection, the child itself stays.
+    """
+
+    def __init__(self, host: Host, supervisor: Supervisor) -> None:
         self._host = host
-        self._actors: dict[str, Actor] = {}
+        self._members: dict[str, Member] = {}
+        self._supervisor = supervisor
+        supervisor.connected, supervisor.forget = self._connected, self._forget
 
-    def listen(self) -> None:
-        """Answer `agent.list` and `agent.control`."""
-        self._host.on("agent.list", handler=self._list, name="agents:list")
-        self._host.on("agent.control", handler=self._control, name="agents:control")
+    # -- coming and going --------------------------------------------------------------------
 
     async def create(self, definition: AgentDefinition, *, start: bool = True) -> AgentRecord:
-        if "." in definition.id:
-            raise LoomError(f"agent id {definition.id!r}: a dot separates tokens; use a dash")
-        check_topic(f"agent.{definition.id}.replies")
         for pattern in definition.topics:
             check_pattern(pattern)
-        if definition.id in self._actors:
-            raise LoomError(
-                f"an agent {definition.id!r} exists already; delete it first or use another id"
-            )
-        actor = self._actors[definition.id] = Actor(self._host, definition)
+        self._check(definition.id)
+        actor = self._members[definition.id] = Actor(self._host, definition)
         await self._host.publish(
             f"agent.{definition.id}.created", {"id": definition.id, "topics": definition.topics}
         )
@@ -61,98 +42,147 @@ class Keeper:
             try:
                 await actor.start()
             except BaseException:
-                del self._actors[definition.id]
+                del self._members[definition.id]
                 raise
         return actor.record()
 
-    async def start(self, id: str) -> AgentRecord:
-        actor = self._find(id)
-        await actor.start()
-        return actor.record()
+    async def admit(self, member: Member) -> None:
+        self._check(member.id)
+        self._members[member.id] = member
+        await self._host.publish(f"agent.{member.id}.created", {"id": member.id})
 
-    async def stop(self, id: str) -> AgentRecord:
-        actor = self._find(id)
-        await actor.stop()
-        return actor.record()
+    async def dismiss(self, id: str) -> None:
+        if self._members.pop(id, None) is None:
+            return
+        try:
+            await self._host.publish(f"agent.{id}.deleted", {"id": id})
+        except BusClosed as late:  # its process ended with the runtime
+            self._host.log.debug("%s", late)
 
     async def delete(self, id: str) -> None:
-        actor = self._find(id)
+        child = self._child(id)
         try:
-            await actor.stop()
+            if child is not None:
+                await self._supervisor.remove(child.file)
+            else:
+                await self._find(id).stop()
         finally:
-            self._actors.pop(id, None)
-            await self._host.publish(f"agent.{id}.deleted", {"id": id})
+            await self.dismiss(id)
+
+    def _check(self, id: str) -> None:
+        if "." in id:
+            raise LoomError(f"agent id {id!r}: a dot separates tokens; use a dash")
+        check_topic(f"agent.{id}.replies")
+        if id in self._members:
+            raise LoomError(f"an agent {id!r} exists already; delete it first or use another id")
+
+    # -- running -----------------------------------------------------------------------------
+
+    async def start(self, id: str) -> AgentRecord:
+        if child := self._child(id):
+            await self._supervisor.start_child(child)
+        else:
+            await self._find(id).start()
+        return self._record(id)
+
+    async def stop(self, id: str) -> AgentRecord:
+        if child := self._child(id):
+            await self._supervisor.stop_child(child)
+        else:
+            record = self._find(id).record()
+            await self._find(id).stop()
+            if id not in self._members:  # a bridge forgets whom it stops
+                return record
+        return self._record(id)
+
+    async def restart(self, id: str) -> AgentRecord:
+        if child := self._child(id):
+            await self._supervisor.restart_child(child)
+            return self._record(id)
+        member = self._find(id)
+        if not isinstance(member, Actor):
+            raise LoomError(f"agent {id!r} runs in a process of somebody else; restart it there")
+        await member.stop()
+        await member.start()
+        return member.record()
 
     def subscribe(self, id: str, pattern: str) -> AgentRecord:
-        actor = self._find(id)
-        actor.subscribe(check_pattern(pattern))
-        return actor.record()
+        self._find(id).subscribe(check_pattern(pattern))
+        return self._record(id)
 
     def unsubscribe(self, id: str, pattern: str) -> AgentRecord:
-        actor = self._find(id)
-        actor.unsubscribe(pattern)
-        return actor.record()
+        self._find(id).unsubscribe(pattern)
+        return self._record(id)
+
+    # -- looking up --------------------------------------------------------------------------
 
     def find(self, *, id: str = "", topic: str = "", capability: str = "") -> list[AgentRecord]:
-        records = [self._actors[known].record() for known in sorted(self._actors)]
+        known = {*self._members, *(own for child in self._supervisor for own in child.ids)}
         return [
             record
-            for record in records
+            for record in map(self._record, sorted(known))
             if id in ("", record.id)
             and (not capability or capability in record.capabilities)
             and (not topic or _receives(record, topic))
         ]
 
+    def health(self) -> Health:
+        """How many agents there are, and whether a process was given up."""
+        lost = [child.file.name for child in self._supervisor if child.state == "quarantined"]
+        return Health(
+            healthy=not lost,
+            message=f"quarantined: {', '.join(lost)}" if lost else "ok",
+            metrics={
+                "agents": float(len(self.find())),
+                "processes": float(sum(child.pid > 0 for child in self._supervisor)),
+            },
+        )
+
+    def _record(self, id: str) -> AgentRecord:
+        """What is known of *id*, from its member and from its process."""
+        child, member = self._child(id), self._members.get(id)
+        if member is not None:
+            return child.describe(member.record()) if child else member.record()
+        if child is not None:
+            return child.record(id)
+        return self._find(id).record()
+
+    def _child(self, id: str) -> Child | None:
+        """The process to which agent *id* belongs."""
+        member = self._members.get(id)
+        if isinstance(member, Actor):
+            return None
+        return self._supervisor.owner(id, member.record().origin if member else "")
+
+    def _find(self, id: str) -> Member:
+        member = self._members.get(id)
+        if member is None and (child := self._child(id)):
+            raise LoomError(f"agent {id!r} is not connected: its process is {child.state}")
+        if member is None:
+            known = ", ".join(record.id for record in self.find()) or "none"
+            raise LoomError(f"there is no agent {id!r}; running: {known}")
+        return member
+
+    def _connected(self, origin: str) -> list[AgentRecord]:
+        records = [member.record() for member in self._members.values()]
+        return [record for record in records if record.origin == origin]
+
+    # -- the end -----------------------------------------------------------------------------
+
+    async def _forget(self, origin: str) -> None:
+        """Let go of the mailboxes to which a process could have come back."""
+        for record in self._connected(origin):
+            await self._members[record.id].stop()
+
     async def stop_all(self) -> None:
         """Stop every agent, the last created first; one that fails or hangs keeps no other."""
-        for id in reversed(list(self._actors)):
+        actors = [member for member in self._members.values() if isinstance(member, Actor)]
+        for actor in reversed(actors):
             try:
                 async with asyncio.timeout(PATIENCE):
-                    await self._actors[id].stop()
+                    await actor.stop()
             except Exception:
-                self._host.log.exception("agent %s failed while stopping", id)
-
-    def _find(self, id: str) -> Actor:
-        actor = self._actors.get(id)
-        if actor is None:
-            known = ", ".join(sorted(self._actors)) or "none"
-            raise LoomError(f"there is no agent {id!r}; running: {known}")
-        return actor
-
-    # -- over the bus ------------------------------------------------------------------------
-
-    async def _list(self, envelope: Envelope) -> None:
-        query = read(envelope, Query) if envelope.data else Query()
-        found = self.find(id=query.id, topic=query.topic, capability=query.capability)
-        await self._host.reply(envelope, {"agents": found})
-
-    async def _control(self, envelope: Envelope) -> None:
-        """In a task of its own: an agent that takes its time to stop keeps no other waiting."""
-        self._host.spawn(self._answer(envelope), f"control/{envelope.id}")
-
-    async def _answer(self, envelope: Envelope) -> None:
-        try:
-            answer: Any = await self._act(read(envelope, Control))
-        except LoomError as error:
-            answer = {"error": str(error)}
-        await self._host.reply(envelope, answer)
-
-    async def _act(self, asked: Control) -> Any:
-        match asked.action:
-            case "start":
-                return await self.start(asked.id)
-            case "stop":
-                return await self.stop(asked.id)
-            case "delete":
-                await self.delete(asked.id)
-                return {"id": asked.id, "state": "deleted"}
-            case "subscribe":
-                return self.subscribe(asked.id, asked.topic)
-            case "unsubscribe":
-                return self.unsubscribe(asked.id, asked.topic)
-        raise LoomError(
-            f"action is {asked.action!r}, must be start, stop, delete, subscribe or unsubscribe"
-        )
+                self._host.log.exception("agent %s failed while stopping", actor.id)
 
 
 def _receives(record: AgentRecord, topic: str) -> bool:

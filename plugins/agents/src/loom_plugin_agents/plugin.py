@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import msgspec
-from loom.contracts import Agents
-from loom_kernel import Health, Host, hookimpl
+from loom.contracts import Agents, Mailboxes
+from loom_kernel import Host, hookimpl
 
-from loom_plugin_agents.keeper import Keeper
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """`[plugins.agents]`."""
-
-    folder: str
-    reload: bool
+from loom_plugin_agents.settings import Settings
 
 
 @hookimpl
@@ -27,18 +19,25 @@ def loom_settings() -> type[Settings]:
 @hookimpl
 @asynccontextmanager
 async def loom_attach(host: Host) -> AsyncIterator[None]:
+    from loom_plugin_agents.keeper import Keeper
+    from loom_plugin_agents.requests import Requests
+    from loom_plugin_agents.supervisor import Supervisor
+
     settings: Settings = host.settings
-    keeper = Keeper(host)
-    keeper.listen()
+    supervisor = Supervisor(host)
+    keeper = Keeper(host, supervisor)
+    Requests(host, keeper).listen()
     host.provide(Agents, keeper)
-    host.health(lambda: Health(metrics={"agents": float(len(keeper.find()))}))
+    host.provide(Mailboxes, keeper)
+    host.health(keeper.health)
     if host.paths.project is not None:
         from loom_plugin_agents.folder import AppFolder
 
-        folder = host.paths.project / settings.folder
-        app = AppFolder(host, keeper, folder, host.tables.get("agents", {}))
+        app = AppFolder(host, keeper, supervisor, host.paths.project / settings.folder)
         await app.start()
+        supervisor.listen()
         if settings.reload:
             host.spawn(app.follow(), "reload")
     yield
+    await supervisor.stop()
     await keeper.stop_all()

@@ -15,6 +15,7 @@ import click
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _COLOURS = {"warning": "yellow", "error": "red", "critical": "red"}
+LONGEST_CELL = 60
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(d|h|m|s)")
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
@@ -85,12 +86,12 @@ def topic_table(topics: Iterable[Mapping[str, Any]]) -> str:
 
 
 def record_table(records: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> str:
-    """The *columns* of records, one record a line; lists are joined, the last column is cut."""
+    """The *columns* of records, one record a line; what is long is cut."""
     rows = [columns]
     for record in records:
         cells = (record.get(column) for column in columns)
         texts = [", ".join(map(str, c)) if isinstance(c, list) else str(c) for c in cells]
-        rows.append(tuple(printable(text) for text in (*texts[:-1], texts[-1][:60])))
+        rows.append(tuple(printable(text[:LONGEST_CELL]) for text in texts))
     return _table(rows)
 
 

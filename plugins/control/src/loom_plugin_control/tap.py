@@ -80,7 +80,5 @@ def event_frame(envelope: Envelope) -> bytes:
         frame, problem = b"", str(error).partition(": ")[2]  # the line names the topic already
     if frame and len(frame) < MAX_FRAME:
         return frame
-    bare: dict[str, Any] = msgspec.json.decode(
-        msgspec.structs.replace(envelope, data=None).to_json()
-    )
+    bare: dict[str, Any] = msgspec.json.decode(envelope.emptied().to_json())
     return encode_json({"event": bare, "problem": problem})

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from loom_kernel import Envelope
+    from loom_kernel import Envelope, NoResponders, RequestTimeout
 
     from loom.agent import Agent
     from loom.capabilities import Capability, capability
+    from loom.collaboration import BarrierTimeout, barrier, bid, contract_net, fanout
     from loom.context import Context, Thread, call_tool
     from loom.contracts import ToolError
     from loom.eventbus import EventBus
@@ -19,15 +20,22 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Agent": "loom.agent",
+    "BarrierTimeout": "loom.collaboration",
     "Capability": "loom.capabilities",
     "Context": "loom.context",
     "Envelope": "loom_kernel",
     "EventBus": "loom.eventbus",
+    "NoResponders": "loom_kernel",
+    "RequestTimeout": "loom_kernel",
     "Thread": "loom.context",
     "ToolError": "loom.contracts",
     "ToolProvider": "loom.provider",
+    "barrier": "loom.collaboration",
+    "bid": "loom.collaboration",
     "call_tool": "loom.context",
     "capability": "loom.capabilities",
+    "contract_net": "loom.collaboration",
+    "fanout": "loom.collaboration",
 }
 
 
@@ -42,13 +50,20 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Agent",
+    "BarrierTimeout",
     "Capability",
     "Context",
     "Envelope",
     "EventBus",
+    "NoResponders",
+    "RequestTimeout",
     "Thread",
     "ToolError",
     "ToolProvider",
+    "barrier",
+    "bid",
     "call_tool",
     "capability",
+    "contract_net",
+    "fanout",
 ]

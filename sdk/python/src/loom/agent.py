@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import os
+import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 from loom_kernel import Envelope, Host, LoomError
@@ -20,8 +24,9 @@ class Agent:
     """An agent. Give it *on_event*, or subclass it and override the method.
 
     In an app folder (`agents/*.py`) an instance at module level is all that is needed: the
-    runtime starts it. In a script, `await agent.start()` runs it in a runtime of the process,
-    which all agents of one event loop share.
+    runtime starts it. In a script, `await agent.start()` runs it on the Loom at *address* (see
+    `loom.bridge.address`), with *token*; without an address, also in the environment as
+    `LOOM_ADDRESS`, in a runtime of the process, which all agents of one event loop share.
 
     *concurrency* is `queue` (one event at a time), `reject`, `replace` or `parallel:<n>`.
     """
@@ -32,6 +37,8 @@ class Agent:
         topics: Iterable[str] = (),
         *,
         on_event: OnEvent | None = None,
+        address: str = "",
+        token: str = "",
         capabilities: Iterable[Capability] = (),
         concurrency: str = "queue",
         mailbox: int = 1000,
@@ -41,13 +48,15 @@ class Agent:
             raise TypeError(f"topics of agent {agent_id!r} is one text; write [{topics!r}]")
         self.agent_id = agent_id
         self.topics = tuple(topics)
+        self.address = address or os.environ.get("LOOM_ADDRESS", "")
         self.capabilities = tuple(capabilities)
+        self._token = token
         self._on_event = on_event
         self._concurrency = concurrency
         self._mailbox = mailbox
         self._metadata = dict(metadata or {})
         self._context: Context | None = None
-        self._host: Host | None = None
+        self._stack: AsyncExitStack | None = None
         self._provider: ToolProvider | None = None
 
     @property
@@ -77,31 +86,59 @@ class Agent:
         """Called once after the last event."""
 
     async def start(self) -> None:
-        """Run in this process's runtime; returns when the agent receives events.
+        """Run; returns when the agent receives events. Nothing happens if it runs.
 
         Raises:
             LoomError: an agent of this id is running.
+            Refused, Disconnected: see `loom.bridge.connect`.
         """
+        if self._stack is not None:
+            return
+        async with AsyncExitStack() as stack:
+            if self.address:
+                from loom.hosting.remote import joined
+
+                await stack.enter_async_context(
+                    joined(self.definition(), self.address, self._token)
+                )
+            else:
+                await self._start_here(stack)
+            self._stack = stack.pop_all()
+
+    async def _start_here(self, stack: AsyncExitStack) -> None:
         from loom import embedded
 
         host = await embedded.enter()
-        try:
-            await host.require(Agents).create(self.definition())
-        except BaseException:
-            await embedded.leave()
-            raise
-        self._host = host
+        stack.push_async_callback(embedded.leave)
+        agents = host.require(Agents)
+        await agents.create(self.definition())
+        stack.push_async_callback(agents.delete, self.agent_id)
 
     async def stop(self) -> None:
         """Finish the event being handled and leave; nothing happens if it does not run."""
-        from loom import embedded
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            await stack.aclose()
 
-        host, self._host = self._host, None
-        if host is not None:
-            try:
-                await host.require(Agents).delete(self.agent_id)
-            finally:
-                await embedded.leave()
+    def run(self) -> None:
+        """Run in an event loop of its own until Ctrl-C, SIGTERM, or the end of the session."""
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopped.set)
+        await self.start()
+        ended = self.ctx.host.world.stop_requested or stopped
+        try:
+            async with asyncio.TaskGroup() as group:
+                waiting = [group.create_task(event.wait()) for event in (stopped, ended)]
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in waiting:
+                    task.cancel()
+        finally:
+            await self.stop()
 
     def definition(self, config: Mapping[str, Any] | None = None) -> AgentDefinition:
         """What a runtime needs to run it; *config* is its table in `loom.toml`."""

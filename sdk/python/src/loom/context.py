@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Unpack
+from typing import Any, Unpack, overload
 
 import msgspec
-from loom_kernel import Envelope, EnvelopeFields, Host, NoResponders, RequestTimeout
+from loom_kernel import (
+    Envelope,
+    EnvelopeFields,
+    Host,
+    NoResponders,
+    RequestTimeout,
+    Subscription,
+)
 
-from loom.contracts import ToolCall, ToolError, ToolResult, read
+from loom.contracts import Mailboxes, ToolCall, ToolError, ToolResult, read
+from loom.provider import find_remote_tools
 
 #: How much longer than the tool the caller waits, so that the broker's own answer arrives.
 GRACE = 1.0
@@ -41,7 +49,8 @@ class Context:
         """The agent's table in `loom.toml`."""
         self.state: dict[str, Any] = {}
         """Kept between events, for as long as the agent exists."""
-        self._host = host
+        self.host = host
+        """The agent's own host, for what this class has no word for."""
         self.log = host.log
         self.clock = host.clock
 
@@ -53,9 +62,38 @@ class Context:
         type: str = "",
         payload: Any = None,
         **fields: Unpack[EnvelopeFields],
-    ) -> int:
-        """Publish an event; how many subscriptions took it. *payload* is another name of *data*."""
-        return await self._host.publish(topic, data if payload is None else payload, type, **fields)
+    ) -> None:
+        """Publish an event. *payload* is another name of *data*.
+
+        Who received it is not known: through a bridge it is still on its way.
+        """
+        await self.host.publish(topic, data if payload is None else payload, type, **fields)
+
+    @overload
+    async def request(
+        self,
+        target: Thread | str,
+        topic: Any = None,
+        payload: Any = None,
+        *,
+        type: str = "",
+        timeout_ms: float = 5000,
+        first_k: None = None,
+        **fields: Unpack[EnvelopeFields],
+    ) -> Envelope: ...
+
+    @overload
+    async def request(
+        self,
+        target: Thread | str,
+        topic: Any = None,
+        payload: Any = None,
+        *,
+        type: str = "",
+        timeout_ms: float = 5000,
+        first_k: int,
+        **fields: Unpack[EnvelopeFields],
+    ) -> list[Envelope]: ...
 
     async def request(
         self,
@@ -65,11 +103,15 @@ class Context:
         *,
         type: str = "",
         timeout_ms: float = 5000,
+        first_k: int | None = None,
         **fields: Unpack[EnvelopeFields],
-    ) -> Envelope:
+    ) -> Envelope | list[Envelope]:
         """Ask and wait for the first reply, also inside a handler.
 
-        `request("topic", data)`, or `request(thread, "topic", payload=…)` to ask in a thread.
+        `request("topic", data)`, or `request(thread, "topic", payload=…)` to ask in a thread;
+        then the event's type is the topic's last token and `.request`, if it is not given.
+        With *first_k* the first that many replies are wanted, as a list in the order of
+        arrival: a shorter one if fewer came in time, which one `collab.timeout` event tells.
 
         Raises:
             RequestTimeout: nobody answered within *timeout_ms*.
@@ -78,9 +120,15 @@ class Context:
         if isinstance(target, Thread):
             fields.setdefault("thread_id", target.id)
             asked, data = str(topic), payload
+            type = type or f"{asked.rpartition('.')[2]}.request"
         else:
             asked, data = target, payload if topic is None else topic
-        return await self._host.request(asked, data, type, timeout=timeout_ms / 1000, **fields)
+        timeout = timeout_ms / 1000
+        if first_k is None:
+            return await self.host.request(asked, data, type, timeout=timeout, **fields)
+        from loom.collaboration.gathering import first_replies
+
+        return await first_replies(self, asked, data, type, first_k, timeout, fields)
 
     async def reply(
         self,
@@ -90,14 +138,24 @@ class Context:
         type: str = "reply",
         payload: Any = None,
         **fields: Unpack[EnvelopeFields],
-    ) -> int:
-        """Answer an event (or its thread) where it wants the answer; 0 = nobody waits any more."""
+    ) -> None:
+        """Answer an event (or its thread) where it wants the answer, if somebody still waits."""
         answer = data if payload is None else payload
         if isinstance(to, Envelope):
-            return await self._host.reply(to, answer, type, **fields)
+            await self.host.reply(to, answer, type, **fields)
+            return
         fields.setdefault("thread_id", to.id)
         fields.setdefault("correlation_id", to.correlation_id or to.id)
-        return await self._host.publish(to.reply_to or to.reply_topic, answer, type, **fields)
+        await self.host.publish(to.reply_to or to.reply_topic, answer, type, **fields)
+
+    def inbox(self, count: int = 1) -> Subscription:
+        """A subscription to *count* new private topics, its `patterns`, to have replies sent to.
+
+        Use it as a context manager: `with ctx.inbox() as inbox:`, then publish with
+        `reply_to=inbox.patterns[0]` and read `await inbox.receive()`.
+        """
+        topics = [self.host.world.bus.new_inbox() for _ in range(count)]
+        return self.host.subscribe(*topics, name=f"inbox:{self.agent_id}")
 
     def thread(self, event: Envelope | str) -> Thread:
         """The thread of *event*, or the one of that id."""
@@ -107,18 +165,14 @@ class Context:
 
     async def join_thread(self, thread: Thread | str) -> Thread:
         """Receive what is broadcast in *thread* from now on."""
-        from loom.contracts import Agents
-
         joined = thread if isinstance(thread, Thread) else Thread(thread)
-        self._host.require(Agents).subscribe(self.agent_id, joined.broadcast_topic)
+        self.host.require(Mailboxes).subscribe(self.agent_id, joined.broadcast_topic)
         return joined
 
     async def leave_thread(self, thread: Thread | str) -> None:
         """Undo `join_thread`."""
-        from loom.contracts import Agents
-
         left = thread if isinstance(thread, Thread) else Thread(thread)
-        self._host.require(Agents).unsubscribe(self.agent_id, left.broadcast_topic)
+        self.host.require(Mailboxes).unsubscribe(self.agent_id, left.broadcast_topic)
 
     async def tool(
         self,
@@ -137,7 +191,7 @@ class Context:
             ToolError: with one of the error codes.
         """
         call = ToolCall(name, arguments or {}, call_id, version, timeout_ms / 1000)
-        result = await call_tool(self._host, call)
+        result = await call_tool(self.host, call)
         if not result.is_ok:
             failure = result.error
             raise ToolError(
@@ -151,6 +205,8 @@ class Context:
 
 async def call_tool(host: Host, call: ToolCall) -> ToolResult:
     """Ask the broker to run *call*; always a result, also when there is no broker."""
+    if (remote := find_remote_tools(host)) is not None:
+        return await remote.call(call)
     wait = (call.timeout if call.timeout > 0 else 3600.0) + GRACE
     try:
         return read(await host.request("tool.call", call, timeout=wait), ToolResult)

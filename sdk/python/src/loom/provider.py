@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from loom_kernel import Envelope, Host
+from loom_kernel import Envelope, Host, ServiceMissing
 
 from loom.contracts import (
     BROKER,
+    RemoteTools,
     ToolCall,
     ToolDescriptor,
     ToolError,
@@ -42,6 +43,9 @@ class ToolProvider:
 
     async def start(self) -> None:
         """Answer from now on, and announce."""
+        if (remote := find_remote_tools(self._host)) is not None:
+            remote.offer([descriptor for descriptor, _ in self._tools.values()], self._outcome)
+            return
         self._host.on(self._address, handler=self._call, name=f"{self._host.name}:calls")
         self._host.on(
             f"{self._address}.cancel", handler=self._cancel, name=f"{self._host.name}:cancels"
@@ -53,8 +57,16 @@ class ToolProvider:
 
     async def withdraw(self) -> None:
         """Tell that the tools are gone; calls that run are cancelled with the host."""
+        if (remote := find_remote_tools(self._host)) is not None:
+            remote.offer([], self._outcome)
+            return
         names = sorted({name for name, _ in self._tools})
         await self._host.publish("tool.provider.withdrawn", {"tools": names})
+
+    async def finish(self, patience: float = 1.0) -> None:
+        """Wait *patience* seconds for the calls that run."""
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=patience)
 
     async def _announce(self, envelope: Envelope | None) -> None:
         tools = [descriptor for descriptor, _ in self._tools.values()]
@@ -103,3 +115,11 @@ class ToolProvider:
         task = self._running.get((envelope.data["caller"], envelope.data["id"]))
         if task is not None and envelope.sender == BROKER:
             task.cancel()
+
+
+def find_remote_tools(host: Host) -> RemoteTools | None:
+    """The broker's far end, if *host* is on a bridge; in process there is the bus."""
+    try:
+        return host.require(RemoteTools)
+    except ServiceMissing:
+        return None

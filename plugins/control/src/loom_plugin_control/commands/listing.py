@@ -1,4 +1,4 @@
-"""`list`: what agents, tools and timers a running Loom has, as their plugins answer."""
+"""`tools`, `timers`: what a running Loom has, as the plugins that keep it answer."""
 
 from __future__ import annotations
 
@@ -7,30 +7,49 @@ from pathlib import Path
 from typing import Any
 
 import click
+from loom_kernel import Paths
 
 from loom_plugin_control.client import ask
 from loom_plugin_control.instance import find_instance, instance_options
 from loom_plugin_control.rendering import record_table, say
 
-TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "agents": ("agent.list", ("id", "state", "handled", "waiting", "failed", "topics")),
-    "tools": ("tool.list", ("name", "version", "provider", "owner", "description")),
-    "timers": ("timer.list", ("name", "schedule", "topic", "next")),
-}
+_as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 
 
-@click.command("list")
+def answer_of(paths: Paths, topic: str, data: Any = None, *, timeout: float = 5.0) -> Any:
+    """What the plugin that listens to *topic* answers."""
+    line = ask(paths, "request", within=timeout + 5.0, timeout=timeout, topic=topic, data=data)
+    return line["event"]["data"]
+
+
+def show(records: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
+    """Print *records*: all of them as JSON, or their *columns* as a table."""
+    click.echo(json.dumps(records)) if as_json else say(record_table(records, columns))
+
+
+@click.command()
 @instance_options
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-@click.argument("what", type=click.Choice(sorted(TABLES)))
-def list_command(what: str, folder: str | None, state: Path | None, as_json: bool) -> None:
-    """List the agents, tools or timers of a running Loom.
+@_as_json
+def tools(folder: str | None, state: Path | None, as_json: bool) -> None:
+    """List the tools of a running Loom.
 
     \b
-    loom list agents
-    loom list tools --json
+    loom tools
+    loom tools --json
     """
-    topic, columns = TABLES[what]
-    line = ask(find_instance(folder, state), "request", within=10.0, timeout=5.0, topic=topic)
-    found: list[dict[str, Any]] = line["event"]["data"][what]
-    click.echo(json.dumps(found)) if as_json else say(record_table(found, columns))
+    found = answer_of(find_instance(folder, state), "tool.list")["tools"]
+    show(found, ("name", "version", "provider", "owner", "description"), as_json=as_json)
+
+
+@click.command()
+@instance_options
+@_as_json
+def timers(folder: str | None, state: Path | None, as_json: bool) -> None:
+    """List the timers of a running Loom.
+
+    \b
+    loom timers
+    loom timers --json
+    """
+    found = answer_of(find_instance(folder, state), "timer.list")["timers"]
+    show(found, ("name", "schedule", "topic", "next"), as_json=as_json)

@@ -6,12 +6,35 @@ boundary reads it with `read`, which validates it once.
 
 from __future__ import annotations
 
-from loom.contracts.agents import AgentDefinition, AgentRecord, Agents, AgentState
+from loom.contracts.agents import (
+    AgentDefinition,
+    AgentKind,
+    AgentRecord,
+    Agents,
+    AgentState,
+    AgentStatus,
+    Mailboxes,
+    Member,
+)
+from loom.contracts.bridges import Bridge, Ticket
+from loom.contracts.collaboration import (
+    AwardNotice,
+    BarrierStep,
+    Bid,
+    CallForProposals,
+    Contract,
+    Outcome,
+    Rejection,
+    ReplyShortage,
+    Settlement,
+    Summary,
+)
 from loom.contracts.hosts import ActionSink, EventSource, HostAdapter
 from loom.contracts.messages import read
 from loom.contracts.tools import (
     BROKER,
     ErrorCode,
+    RemoteTools,
     ToolCall,
     ToolDescriptor,
     ToolError,
@@ -24,12 +47,29 @@ __all__ = [
     "BROKER",
     "ActionSink",
     "AgentDefinition",
+    "AgentKind",
     "AgentRecord",
     "AgentState",
+    "AgentStatus",
     "Agents",
+    "AwardNotice",
+    "BarrierStep",
+    "Bid",
+    "Bridge",
+    "CallForProposals",
+    "Contract",
     "ErrorCode",
     "EventSource",
     "HostAdapter",
+    "Mailboxes",
+    "Member",
+    "Outcome",
+    "Rejection",
+    "RemoteTools",
+    "ReplyShortage",
+    "Settlement",
+    "Summary",
+    "Ticket",
     "ToolCall",
     "ToolDescriptor",
     "ToolError",

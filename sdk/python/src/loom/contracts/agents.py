@@ -2,9 +2,11 @@
 
 agent.<id>.replies                    private to the agent, always subscribed
 agent.<id>.created · .started · .stopped · .deleted · .failed
+agent.<id>.connected · .disconnected            of one that joined through the bridge
+agent.<id>.restarting · .quarantined · .finished   of one whose process the runtime keeps
 agent.list     request with {"id"?, "topic"?, "capability"?}, reply is {"agents": [AgentRecord]}
-agent.control  request with {"id", "action": "start" | "stop" | "delete" | "subscribe" |
-               "unsubscribe", "topic"?}, reply is the AgentRecord or {"error": text}
+agent.control  request with {"id", "action": "start" | "stop" | "restart" | "delete" |
+               "subscribe" | "unsubscribe", "topic"?}, reply is the AgentRecord or {"error": text}
 """
 
 from __future__ import annotations
@@ -15,7 +17,11 @@ from typing import Any, Literal, Protocol
 import msgspec
 from loom_kernel import Envelope, Host
 
-AgentState = Literal["created", "running", "stopped"]
+AgentState = Literal[
+    "created", "running", "stopped", "starting", "restarting", "quarantined", "finished"
+]
+AgentKind = Literal["embedded", "process", "remote"]
+AgentStatus = Literal["active", "idle", "inactive", "disconnected"]
 
 
 class AgentDefinition(msgspec.Struct):
@@ -53,9 +59,62 @@ class AgentRecord(msgspec.Struct, frozen=True):
     """UNIX seconds."""
     last_active: float
     metadata: dict[str, Any] = {}
+    kind: AgentKind = "embedded"
+    """Where it runs: in the runtime, in a child process of it, or in somebody else's."""
+    status: AgentStatus = "active"
+    """How alive its process is, by its heartbeats."""
+    last_heartbeat: float = 0.0
+    """UNIX seconds; 0 = it runs in the runtime, which needs none."""
+    epoch: int = 0
+    """Counts the processes that have had this id."""
+    origin: str = ""
+    """The token, or the child process, with which it came in."""
+    pid: int = 0
+    restarts: int = 0
+    reason: str = ""
+    """Why its process was started again, or is not."""
 
 
-class Agents(Protocol):
+class Member(Protocol):
+    """One agent of the directory, wherever it runs."""
+
+    @property
+    def id(self) -> str: ...
+
+    async def start(self) -> None:
+        """Let it receive; nothing happens if it does."""
+        ...
+
+    async def stop(self) -> None:
+        """Let it receive nothing more; the event being handled is finished first."""
+        ...
+
+    def subscribe(self, pattern: str) -> None:
+        """Deliver *pattern* to it too, from now on."""
+        ...
+
+    def unsubscribe(self, pattern: str) -> None:
+        """Deliver *pattern* no more."""
+        ...
+
+    def record(self) -> AgentRecord:
+        """What the directory says of it now."""
+        ...
+
+
+class Mailboxes(Protocol):
+    """Changes what an agent receives while it runs; there is one in every process with agents."""
+
+    def subscribe(self, id: str, pattern: str) -> object:
+        """Deliver *pattern* to it too, from now on."""
+        ...
+
+    def unsubscribe(self, id: str, pattern: str) -> object:
+        """Deliver *pattern* no more; its replies topic cannot be removed."""
+        ...
+
+
+class Agents(Mailboxes, Protocol):
     """Keeps agents: one per id, each an actor with a mailbox and a name of its own on the bus."""
 
     async def create(self, definition: AgentDefinition, *, start: bool = True) -> AgentRecord:
@@ -64,6 +123,18 @@ class Agents(Protocol):
         Raises:
             LoomError: an agent of that id exists, or the id is not one token of a topic.
         """
+        ...
+
+    async def admit(self, member: Member) -> None:
+        """Take an agent that runs elsewhere into the directory.
+
+        Raises:
+            LoomError: an agent of that id exists, or the id is not one token of a topic.
+        """
+        ...
+
+    async def dismiss(self, id: str) -> None:
+        """Forget an agent that was admitted; nothing happens if there is none."""
         ...
 
     async def start(self, id: str) -> AgentRecord:
@@ -76,6 +147,14 @@ class Agents(Protocol):
 
     async def delete(self, id: str) -> None:
         """Stop it and forget it."""
+        ...
+
+    async def restart(self, id: str) -> AgentRecord:
+        """Stop it and start it again, whatever state it is in; a child process is a new one.
+
+        Raises:
+            LoomError: it runs in a process that the runtime did not start.
+        """
         ...
 
     def subscribe(self, id: str, pattern: str) -> AgentRecord:

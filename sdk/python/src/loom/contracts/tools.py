@@ -12,8 +12,8 @@ The broker is the only one that asks providers; nobody calls a tool past it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Literal, Protocol
 
 import msgspec
 from loom_kernel import LoomError
@@ -112,3 +112,19 @@ class ToolError(LoomError):
         self.message = message
         self.details = dict(details or {})
         super().__init__(f"{tool}: {code}: {message}")
+
+
+class RemoteTools(Protocol):
+    """The broker as seen through a bridge: what a host in another process calls and offers by."""
+
+    async def call(self, call: ToolCall) -> ToolResult:
+        """Run a tool; always a result."""
+        ...
+
+    def offer(
+        self,
+        tools: Iterable[ToolDescriptor],
+        answer: Callable[[ToolCall], Awaitable[ToolResult]],
+    ) -> None:
+        """Offer *tools*, and no others, from now on; *answer* runs them."""
+        ...

@@ -5,35 +5,47 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from loom.contracts import AgentDefinition, AgentRecord, AgentState
 from loom_kernel import Envelope, Host, LoomError, Subscription
+
+from loom.contracts import AgentDefinition, AgentRecord, AgentState
 
 #: Seconds that a stopped agent has to finish the event it handles.
 PATIENCE = 5.0
 
 
 class Actor:
-    """Runs one agent. Its handler never runs beside itself unless it asked for that.
+    """Runs one agent on any host. Its handler never runs beside itself unless it asked for that.
 
     queue         events wait for their turn
     reject        an event that comes while one is handled is refused
     replace       it cancels the one that is handled
     parallel:<n>  up to n are handled at once, the others wait
+
+    *patience* is how many seconds a stopped agent has to finish the event it handles.
     """
 
-    def __init__(self, parent: Host, definition: AgentDefinition) -> None:
+    def __init__(
+        self, parent: Host, definition: AgentDefinition, *, patience: float = PATIENCE
+    ) -> None:
         self.definition = definition
         self.state: AgentState = "created"
         self._parent = parent
+        self._patience = patience
         self._created = parent.clock.time()
         self._last_active = 0.0
         self._host: Host | None = None
         self._mailbox: Subscription | None = None
         self._topics = (f"agent.{definition.id}.replies", *definition.topics)
         self._running: set[asyncio.Task[None]] = set()
+        self._replaced: set[asyncio.Task[None]] = set()
         self._is_free = asyncio.Event()
         self._handled = self._failed = self._rejected = 0
         self._width = _width(definition)
+
+    @property
+    def id(self) -> str:
+        """The agent's id."""
+        return self.definition.id
 
     async def start(self) -> None:
         """Begin to receive. Runs `on_start` first; if that raises, the agent stays stopped."""
@@ -53,6 +65,7 @@ class Actor:
             capacity=self.definition.mailbox,
             name=f"agent:{self.definition.id}",
         )
+        self._mailbox.settles_late = handle == self._spread
         self.state = "running"
         await self._tell("started")
 
@@ -65,7 +78,7 @@ class Actor:
         mailbox.close()
         others = self._running - {asyncio.current_task()}  # it may be a handler that stops it
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 await mailbox.wait_idle()
                 if others:
                     await asyncio.wait(others)
@@ -114,6 +127,7 @@ class Actor:
             created=self._created,
             last_active=self._last_active,
             metadata=self.definition.metadata,
+            status="active" if self.state == "running" else "inactive",
         )
 
     # -- events ------------------------------------------------------------------------------
@@ -132,30 +146,37 @@ class Actor:
 
     async def _spread(self, host: Host, envelope: Envelope) -> None:
         """Handle *envelope* beside others, as the policy allows."""
-        policy = self.definition.concurrency
+        mailbox, policy = self._mailbox, self.definition.concurrency
         if len(self._running) >= self._width:
             if policy == "reject":
-                await self._refuse(envelope)
+                await self._refuse(envelope, mailbox)
                 return
             if policy == "replace":
                 for task in self._running:
                     task.cancel()
                 self._rejected += len(self._running)
+                self._replaced |= self._running
             while len(self._running) >= self._width:
                 self._is_free.clear()
                 await self._is_free.wait()
         task = host.spawn(self._handle(host, envelope), f"event/{envelope.id}")
         self._running.add(task)
-        mailbox = self._mailbox
         if mailbox is not None:
             mailbox.beside += 1
-        task.add_done_callback(partial(self._done, mailbox))
+        task.add_done_callback(partial(self._done, mailbox, envelope))
 
-    def _done(self, mailbox: Subscription | None, task: asyncio.Task[None]) -> None:
+    def _done(
+        self, mailbox: Subscription | None, envelope: Envelope, task: asyncio.Task[None]
+    ) -> None:
+        """Make room. What the agent's end cut short is not done with: another process may do it."""
+        is_settled = not task.cancelled() or task in self._replaced
         self._running.discard(task)
+        self._replaced.discard(task)
         self._is_free.set()
         if mailbox is not None:
             mailbox.beside -= 1
+            if is_settled:
+                mailbox.settle(envelope)
 
     async def _tell_failure(self, envelope: Envelope, error: BaseException) -> None:
         failure = {"event": envelope.id, "topic": envelope.topic, "error": repr(error)}
@@ -164,8 +185,10 @@ class Actor:
         except LoomError as late:  # out of hops or of room: the log and `$loom.error` still tell
             self._parent.log.warning("%s.failed was not told: %s", self.definition.id, late)
 
-    async def _refuse(self, envelope: Envelope) -> None:
+    async def _refuse(self, envelope: Envelope, mailbox: Subscription | None) -> None:
         self._rejected += 1
+        if mailbox is not None:
+            mailbox.settle(envelope)
         await self._parent.publish(
             f"agent.{self.definition.id}.rejected",
             {"event": envelope.id, "topic": envelope.topic, "reason": "busy"},

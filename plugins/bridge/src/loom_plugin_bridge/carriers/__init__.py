@@ -1,0 +1,1 @@
+"""The listeners of the carriers that need a library."""

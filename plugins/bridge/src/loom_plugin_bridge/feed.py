@@ -1,0 +1,122 @@
+"""A feed: what one subscription receives, handed down a session as fast as it is acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+from loom.bridge import messages
+from loom_kernel import Envelope, LoomError, Subscription
+
+from loom_plugin_bridge.access import Scope
+
+BATCH = 256
+
+
+class Outlet:
+    """What a feed needs of its session."""
+
+    def __init__(
+        self,
+        put: Callable[[messages.ServerMessage], None],
+        wake: Callable[[], None],
+        is_full: Callable[[], bool],
+        scope: Scope,
+    ) -> None:
+        self.watch: Callable[[Envelope], None] | None = None
+        """Called with each event that is handed down."""
+        self.put = put
+        self.wake = wake
+        self.is_full = is_full
+        self.scope = scope
+        self.deliveries = 0
+        self.unsettled: dict[int, tuple[Feed, Envelope]] = {}
+        """What was delivered and not acknowledged, by number, in order."""
+        self.has_room = asyncio.Event()
+        self.has_room.set()
+
+    def forget(self, feed: Feed) -> None:
+        """Nobody will acknowledge what *feed* handed down."""
+        for number in [n for n, entry in self.unsettled.items() if entry[0] is feed]:
+            del self.unsettled[number]
+
+    def settle(self, first: int, last: int) -> int:
+        """Acknowledge the deliveries from *first* to *last*; how many were waiting for it."""
+        count = 0
+        pop = self.unsettled.pop
+        for number in range(first, min(last, self.deliveries) + 1):
+            entry = pop(number, None)
+            if entry is not None:
+                feed = entry[0]
+                feed.outstanding -= 1
+                feed.has_window.set()
+                count += 1
+        return count
+
+
+class Feed:
+    """One subscription of a remote client."""
+
+    def __init__(
+        self, number: int, subscription: Subscription, window: int, outlet: Outlet
+    ) -> None:
+        self.number = number
+        self.subscription = subscription
+        self.window = window
+        self.outlet = outlet
+        self.again: list[Envelope] = []
+        """What an earlier process of the client left unacknowledged; it comes first."""
+        self.outstanding = 0
+        self.has_window = asyncio.Event()
+        self.has_window.set()
+
+    async def run(self) -> None:
+        """Hand down what arrives until the subscription is closed."""
+        self._hand_down(self.again, is_repeated=True)
+        outlet, window = self.outlet, self.window
+        while True:
+            await self._wait()
+            left = min(window - self.outstanding, BATCH) if window else BATCH
+            envelopes = await self.subscription.receive_many(left)
+            if not envelopes:
+                return
+            self._hand_down(envelopes)
+            outlet.wake()
+
+    async def _wait(self) -> None:
+        """Until the client has acknowledged enough, and its connection has taken enough."""
+        while True:
+            if self.window and self.outstanding >= self.window:
+                self.has_window.clear()
+                await self.has_window.wait()
+            elif self.outlet.is_full():
+                self.outlet.has_room.clear()
+                await self.outlet.has_room.wait()
+            else:
+                return
+
+    def _hand_down(self, envelopes: list[Envelope], *, is_repeated: bool = False) -> None:
+        outlet = self.outlet
+        for envelope in envelopes:
+            number = 0
+            if self.window:
+                outlet.deliveries = number = outlet.deliveries + 1
+            try:
+                event = envelope.packed()
+            except LoomError as error:
+                failure = messages.Failure("INVALID_ARGUMENT", str(error))
+                outlet.put(failure)
+                continue
+            if number:
+                self.outstanding += 1
+                outlet.unsettled[number] = self, envelope
+            if outlet.watch is not None:
+                outlet.watch(envelope)
+            if not outlet.scope.is_open:
+                event = msgspec.structs.replace(
+                    event,
+                    topic=outlet.scope.own_topic(event.topic),
+                    sender=outlet.scope.own_name(event.sender),
+                )
+            outlet.put(messages.Deliver(self.number, event, number, is_repeated))

@@ -1,0 +1,174 @@
+"""What a session publishes: in order, as far as its token allows, at the pace of the bus."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+from loom.bridge import messages
+from loom_kernel import BackpressureTimeout, Encoded, Envelope, Host, LoomError, current
+
+from loom_plugin_bridge.access import Grant, Scope
+
+PENDING = 1024
+"""Events that may wait for room on the bus before the client is made to wait."""
+REPLIES = 4096
+"""Private reply addresses that are remembered: whoever received one may answer there."""
+JUDGED = 4096
+"""Topics of which it is remembered whether the token allows them."""
+_json = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+class Client(Protocol):
+    """The far end, as those see it who work for it."""
+
+    def say(self, message: messages.ServerMessage) -> None:
+        """Say *message* as soon as possible."""
+        ...
+
+    def fail(self, code: messages.FailureCode, reason: str, about: int) -> None:
+        """Say that message *about* could not be done."""
+        ...
+
+    def pace(self) -> None:
+        """Look whether the client has to be made to wait, or need not any more."""
+        ...
+
+
+class Publisher:
+    """Publishes for one session under the name of *host*."""
+
+    def __init__(
+        self,
+        client: Client,
+        host: Host,
+        grant: Grant,
+        scope: Scope,
+        cause: Callable[[int], Envelope | None],
+    ) -> None:
+        self.max_payload = 1 << 20
+        self._client = client
+        self._host = host
+        self._grant = grant
+        self._scope = scope
+        self._cause = cause
+        self._replies: dict[str, None] = {}
+        self._allowed: dict[str, bool] = {}
+        self._pending: deque[tuple[int, messages.Publish, Envelope | None]] = deque()
+        self._working: asyncio.Task[None] | None = None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits that the client should too."""
+        return len(self._pending) >= PENDING
+
+    def delivered(self, event: Envelope) -> None:
+        """Let the client answer where *event* wants its answer, whatever else it may not."""
+        if event.reply_to.startswith("$inbox."):
+            self._replies[event.reply_to] = None
+            if len(self._replies) > REPLIES:
+                del self._replies[next(iter(self._replies))]
+
+    def publish(self, number: int, message: messages.Publish) -> None:
+        """Publish *message*, the client's message *number*; at once if there is room."""
+        topic = message.topic
+        allowed = self._allowed.get(topic)
+        if allowed is None:
+            allowed = self._judge(topic)
+        if not allowed:
+            no = f"token {self._grant.name!r} may not publish to {topic}"
+            self._client.fail("PERMISSION_DENIED", no, number)
+        elif problem := self._problem(message):
+            self._client.fail("INVALID_ARGUMENT", problem, number)
+        else:
+            cause = self._cause(message.cause) if message.cause else None
+            if self._pending or not self._publish_nowait(number, message, cause):
+                self._postpone(number, message, cause)
+
+    def _judge(self, topic: str) -> bool:
+        if topic.startswith("$inbox."):
+            return not self._grant.is_confined or topic in self._replies
+        allowed = self._grant.may_publish(topic)
+        if len(self._allowed) < JUDGED:
+            self._allowed[topic] = allowed
+        return allowed
+
+    def _problem(self, message: messages.Publish) -> str:
+        """What is wrong with the data of *message*, if anything."""
+        payload = message.payload
+        octets = message.data if payload is msgspec.UNSET else payload
+        if octets is msgspec.UNSET or (octets is payload) == (message.data is not msgspec.UNSET):
+            return "an event has either a payload (JSON) or data (octets)"
+        if len(octets) > self.max_payload:
+            return f"the data has {len(octets)} bytes; at most {self.max_payload}"
+        if octets is payload:
+            try:
+                if not octets.isascii():
+                    octets.decode()
+                _json(octets)
+            except (ValueError, RecursionError, msgspec.DecodeError) as error:
+                return f"the payload is not JSON: {error}"
+        return ""
+
+    def _arguments(self, message: messages.Publish) -> tuple[str, Any, str]:
+        payload, topic = message.payload, message.topic
+        value = message.data if payload is msgspec.UNSET else Encoded(payload)
+        if self._scope.is_open:
+            return topic, value, message.type
+        return self._scope.topic(topic), value, message.type or topic
+
+    def _publish_nowait(
+        self, number: int, message: messages.Publish, cause: Envelope | None
+    ) -> bool:
+        """Whether it was published, or refused for good, without waiting for room."""
+        if cause is not None:
+            current.set(cause)
+        try:
+            taken = self._host.publish_nowait(*self._arguments(message), **(message.fields or {}))
+        except BackpressureTimeout:
+            return False
+        except LoomError as error:
+            self._client.fail("INVALID_ARGUMENT", str(error), number)
+        else:
+            if message.confirm:
+                self._client.say(messages.Taken(number, taken))
+        finally:
+            if cause is not None:
+                current.set(None)
+        return True
+
+    def _postpone(self, number: int, message: messages.Publish, cause: Envelope | None) -> None:
+        """Publish when there is room, in order; who sends on meanwhile is made to wait too."""
+        self._pending.append((number, message, cause))
+        if self._working is None or self._working.done():
+            self._working = self._host.spawn(self._work_off(), "publish")
+        if self.is_behind:
+            self._client.pace()
+
+    async def _work_off(self) -> None:
+        pending = self._pending
+        while pending:
+            number, message, cause = pending[0]
+            if not self._publish_nowait(number, message, cause):
+                await self._publish_waiting(number, message, cause)
+            pending.popleft()
+            if len(pending) == PENDING // 2:
+                self._client.pace()
+
+    async def _publish_waiting(
+        self, number: int, message: messages.Publish, cause: Envelope | None
+    ) -> None:
+        current.set(cause)
+        try:
+            taken = await self._host.publish(*self._arguments(message), **(message.fields or {}))
+            if message.confirm:
+                self._client.say(messages.Taken(number, taken))
+        except BackpressureTimeout as error:
+            self._client.fail("RESOURCE_EXHAUSTED", str(error), number)
+        except LoomError as error:
+            self._client.fail("INVALID_ARGUMENT", str(error), number)
+        finally:
+            current.set(None)

@@ -1,0 +1,275 @@
+"""A session at the server: what one client said and was told, through all its connections.
+
+Everything here runs on one event loop and nothing waits; what must wait is a task of the host.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from loom.bridge import Carrier, ProtocolError, Stream, messages
+from loom_kernel import Envelope, Host, LoomError
+
+from loom_plugin_bridge.access import Grant, Scope
+from loom_plugin_bridge.calls import Calls
+from loom_plugin_bridge.feed import Outlet
+from loom_plugin_bridge.feeds import Feeds, OpenMailbox
+from loom_plugin_bridge.offers import Offers
+from loom_plugin_bridge.publishing import Publisher
+
+if TYPE_CHECKING:
+    from loom_plugin_bridge.resident import Resident
+
+LONGEST = 2000
+"""Characters of each detail of a client's report that are passed on."""
+
+
+class Session:
+    """One client's session. *host* publishes and subscribes in its name, and ends with it."""
+
+    def __init__(
+        self,
+        host: Host,
+        grant: Grant,
+        scope: Scope,
+        *,
+        epoch: int,
+        open_mailbox: OpenMailbox | None = None,
+    ) -> None:
+        self.id = secrets.token_hex(8)
+        self.key = secrets.token_hex(16)
+        self.host = host
+        self.grant = grant
+        self.epoch = epoch
+        self.resident: Resident | None = None
+        """The agent it speaks for, if it speaks for one."""
+        self.carrier: Carrier | None = None
+        self.heartbeat = 5.0
+        self.heard = self.left = host.clock.monotonic()
+        """When the last frame came, and when the last connection was lost."""
+        self.handled = 0
+        self.failures = 0
+        self.is_over = False
+        self.on_end: Callable[[Session], None] = _nobody
+        self.on_lost: Callable[[Session, str], None] = _nobody
+        self.on_heard: Callable[[], None] = _nothing
+        self._stream: Stream[messages.ServerMessage, messages.ClientMessage] = Stream()
+        self._greeting: messages.ServerFrame | None = None
+        self._spoke = 0.0
+        self._number = 0
+        self._allowance, self._refilled = grant.rate, self.heard
+        self._is_resting = False
+        self.outlet = Outlet(self._stream.put, self.wake, self._is_full, scope)
+        self._feeds = Feeds(self, host, grant, scope, self.outlet, open_mailbox)
+        self._publisher = Publisher(self, host, grant, scope, self._feeds.cause)
+        self._calls = Calls(self, host, grant, scope)
+        self._offers = Offers(host, scope, self.say)
+        if grant.is_confined:
+            self.outlet.watch = self._publisher.delivered
+        self._handlers: dict[type[Any], Callable[[Any], None]] = {
+            messages.Publish: lambda said: self._publisher.publish(self._number, said),
+            messages.Ack: self._acknowledge,
+            messages.Subscribe: lambda said: self._feeds.subscribe(self._number, said),
+            messages.Unsubscribe: self._feeds.unsubscribe,
+            messages.Offer: self._offer,
+            messages.Call: lambda said: self._calls.start(said, self._feeds.cause(said.cause)),
+            messages.Result: lambda said: self._offers.answer(said.ref, said.result),
+            messages.Cancel: lambda said: self._calls.cancel(said.ref),
+            messages.Report: self._report,
+            messages.Bye: lambda said: self.on_end(self),
+            messages.Hello: self._hello,
+        }
+        self._feeds.open_inbox(f"$inbox.{self.id}.>")
+
+    # -- connections -------------------------------------------------------------------------
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self.carrier is not None
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The names of what it offers."""
+        return self._offers.names
+
+    def holds(self, key: str) -> bool:
+        """Whether *key* is the one that resumes this session."""
+        return hmac.compare_digest(key.encode(), self.key.encode())
+
+    def attach(self, carrier: Carrier, welcome: messages.Welcome, seen: int | None) -> None:
+        """Go on over *carrier*; *seen* = how much the client has of a resumed session.
+
+        Raises:
+            ProtocolError: it says that it saw what was never sent.
+        """
+        if seen is not None:
+            self._stream.rewind(seen)
+        if self.carrier is not None:
+            self.carrier.abort()
+        welcome.session, welcome.key, welcome.epoch = self.id, self.key, self.epoch
+        welcome.seen, welcome.resumed = self._stream.seen, seen is not None
+        self.carrier = carrier
+        self.heartbeat = welcome.heartbeat
+        self._publisher.max_payload = welcome.max_payload
+        self._greeting = messages.ServerFrame(messages=[welcome])
+        self.heard = self.host.clock.monotonic()
+        carrier.limit = welcome.max_frame
+        self._let_feeds_go_on()
+        self.wake()
+
+    def detach(self, reason: str) -> None:
+        """The connection is lost; the session waits for the next one."""
+        carrier = self._let_go(reason)
+        if carrier is not None:
+            carrier.abort()
+
+    def close(self, code: messages.FailureCode, reason: str) -> None:
+        """Tell the client why, and end the connection; the session itself is ended by its owner."""
+        carrier = self._let_go(reason)
+        if carrier is not None:
+            failure = messages.Failure(code, reason, fatal=True)
+            self._greeting = messages.ServerFrame(seen=self._stream.seen, messages=[failure])
+            carrier.close()
+
+    def _let_go(self, reason: str) -> Carrier | None:
+        carrier, self.carrier = self.carrier, None
+        if carrier is not None:
+            self.left = self.host.clock.monotonic()
+            self._greeting = None
+            if not self.is_over:
+                self.on_lost(self, reason)
+        return carrier
+
+    async def aclose(self) -> None:
+        """End the session: its subscriptions, its tools, its calls."""
+        self.is_over = True
+        self.detach("the session is over")
+        await self._offers.aclose()
+        await self.host.aclose()
+
+    def release(self) -> list[Envelope]:
+        """The mailbox's deliveries that were not acknowledged, for the session that follows."""
+        return [event for feed, event in self.outlet.unsettled.values() if feed.number == 0]
+
+    # -- Peer --------------------------------------------------------------------------------
+
+    def take(self) -> messages.ServerFrame | None:
+        if self._greeting is not None:
+            greeting, self._greeting = self._greeting, None
+            return greeting
+        stream, now = self._stream, self.host.clock.monotonic()
+        is_due = stream.unsent or stream.owes_news or now - self._spoke >= self.heartbeat * 0.8
+        if self.carrier is None or not is_due:
+            return None
+        self._spoke = now
+        first, taken = stream.take()
+        self._let_feeds_go_on()
+        return messages.ServerFrame(first, stream.seen, taken)
+
+    def received(self, frame: messages.ClientFrame) -> None:
+        self.heard = self.host.clock.monotonic()
+        self.on_heard()
+        stream, handlers = self._stream, self._handlers
+        fresh = stream.accept(frame.first, frame.seen, frame.messages)
+        self._number = stream.seen - len(fresh)
+        for message in fresh:
+            self._number += 1
+            try:
+                handlers[type(message)](message)
+            except LoomError as error:
+                self.fail("INVALID_ARGUMENT", str(error), self._number)
+            except Exception:
+                self.host.log.exception("a message of %s could not be handled", self.host.name)
+                self.fail("INTERNAL", "the server's log says what went wrong", self._number)
+        if self.grant.rate:
+            self._spend(len(fresh))
+        self._let_feeds_go_on()
+        if stream.owes_news:
+            self.wake()
+
+    def failed(self, error: ProtocolError) -> None:
+        self.close(error.code, error.message)
+
+    def lost(self, reason: str) -> None:
+        self.detach(reason)
+
+    # -- the client, for those who work for it -----------------------------------------------
+
+    def wake(self) -> None:
+        """There is something to say."""
+        if self.carrier is not None:
+            self.carrier.wake()
+
+    def say(self, message: messages.ServerMessage) -> None:
+        """Say *message* as soon as possible."""
+        self._stream.put(message)
+        self.wake()
+
+    def fail(self, code: messages.FailureCode, reason: str, about: int) -> None:
+        """Say that the client's message *about* could not be done."""
+        self.say(messages.Failure(code, reason, about))
+
+    def pace(self) -> None:
+        """Read on, or not, by how much waits to be published and what the token's rate allows."""
+        if self.carrier is None:
+            return
+        if self._is_resting or self._publisher.is_behind:
+            self.carrier.pause()
+        else:
+            self.carrier.resume()
+
+    def _is_full(self) -> bool:
+        """Whether feeds should wait: what is not handed down yet goes to whoever comes next."""
+        return self.carrier is None or self._stream.is_full
+
+    def _let_feeds_go_on(self) -> None:
+        if not (self.outlet.has_room.is_set() or self._is_full()):
+            self.outlet.has_room.set()
+
+    def _spend(self, count: int) -> None:
+        """Take in no more than the token's rate: who sends faster is read more slowly."""
+        now, rate = self.host.clock.monotonic(), self.grant.rate
+        earned = (now - self._refilled) * rate
+        self._allowance = min(rate, self._allowance + earned) - count
+        self._refilled = now
+        if self._allowance < 0 and not self._is_resting:
+            self._is_resting = True
+            self.pace()
+            self.host.spawn(self._rest(-self._allowance / rate), "rate")
+
+    async def _rest(self, seconds: float) -> None:
+        await self.host.clock.sleep(seconds)
+        self._is_resting = False
+        self.pace()
+
+    # -- what the client says ----------------------------------------------------------------
+
+    def _acknowledge(self, message: messages.Ack) -> None:
+        self.handled += self._feeds.acknowledge(message)
+        self.failures += message.failed
+
+    def _offer(self, message: messages.Offer) -> None:
+        self.host.spawn(self._offers.replace(message.tools), "offer")
+
+    def _hello(self, message: messages.Hello) -> None:
+        self.fail("FAILED_PRECONDITION", "a hello comes first, and only once", self._number)
+
+    def _report(self, message: messages.Report) -> None:
+        told = {str(name): str(value)[:LONGEST] for name, value in message.details.items()}
+        if message.about == "error":
+            self.host.tell_error(told.pop("code", "ACTION_ERROR"), LoomError(), **told)
+        else:
+            told["sender"] = self.host.name
+            self.host.publish_nowait(f"$loom.{message.about}", told)
+
+
+def _nobody(session: Session, reason: str = "") -> None:
+    """Nobody wants to know."""
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

@@ -1,0 +1,1 @@
+"""What `loom/bridge/v1` becomes; `make proto` writes it."""

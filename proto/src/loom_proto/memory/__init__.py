@@ -1,0 +1,1 @@
+"""The generated code of each area, by version."""

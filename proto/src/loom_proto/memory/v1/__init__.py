@@ -1,0 +1,1 @@
+"""What `loom/memory/v1` becomes; `make proto` writes it."""

@@ -1,0 +1,1 @@
+"""What `loom/plugin/v1` becomes; `make proto` writes it."""

@@ -1,0 +1,1 @@
+"""What `loom/tools/v1` becomes; `make proto` writes it."""

@@ -1,0 +1,357 @@
+"""A bus at the other end of a bridge: what a `Host` needs of one, said to a server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn, Unpack
+
+import msgspec
+from loom_kernel import (
+    Accounts,
+    BackpressureTimeout,
+    Clock,
+    Encoded,
+    Envelope,
+    EnvelopeFields,
+    HopLimitExceeded,
+    Identity,
+    LoomError,
+    NoResponders,
+    PayloadTooLarge,
+    Qos,
+    RequestTimeout,
+    SubscribeOptions,
+    Subscription,
+    check_pattern,
+    check_topic,
+    checked_fields,
+    current,
+    encode_json,
+)
+
+from loom.bridge.client import Client
+from loom.bridge.messages import (
+    ClientMessage,
+    Deliver,
+    Fields,
+    Offer,
+    Publish,
+    Report,
+    Subscribe,
+    Unsubscribe,
+)
+from loom.contracts import ToolCall, ToolDescriptor, ToolResult
+
+log = logging.getLogger("loom.bridge")
+
+WINDOW = 1024
+CHECKED = 4096
+"""Topics whose spelling is remembered as right."""
+get_cause = current.get
+force_setattr = msgspec.structs.force_setattr
+
+
+class RemoteBus:
+    """Publishes, subscribes and asks through *client*.
+
+    Unlike the bus in process, publishing does not wait for the other end: the count of those who
+    took an event is not known, and is given as -1. What the server refuses is logged there and
+    here. The subscription named `agent:<id>` is the agent's mailbox.
+    """
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self.node = str(client.address)
+        self.now = clock.time
+        self.capacity: dict[Qos, int] = {"realtime": 64, "batched": 1024, "background": 4096}
+        self.accounts = Accounts(lambda _: "remote")
+        self._client = client
+        self._inboxes: dict[str, Subscription] = {}
+        self._remote: dict[int, Subscription] = {}
+        self._numbers: dict[Subscription, int] = {}
+        self._options: dict[int, Subscribe] = {}
+        self._next = 0
+        self._inbox = 0
+        self._live: dict[int, Envelope] = {}
+        self._checked: set[str] = set()
+        self._offer: Offer | None = None
+        client.deliver = self._deliver
+        client.restore = self._restore
+
+    # -- publishing --------------------------------------------------------------------------
+
+    async def publish(
+        self,
+        identity: Identity,
+        topic: str,
+        data: Any = None,
+        type: str = "",
+        **fields: Unpack[EnvelopeFields],
+    ) -> int:
+        """Send an event; how many took it if it asks for replies to an inbox, else -1.
+
+        Waits only for that count, or if the server is thousands of messages behind.
+        """
+        message = self._message(topic, data, type, fields)
+        if self._client.is_full:
+            await self._client.room()
+        if fields and fields.get("reply_to", "").startswith("$inbox."):
+            message.confirm = True  # whoever asks wants to know whether anybody heard
+            return await self._client.publish_confirmed(message)
+        self._client.send(message)
+        return -1
+
+    def publish_nowait(
+        self,
+        identity: Identity,
+        topic: str,
+        data: Any = None,
+        type: str = "",
+        **fields: Unpack[EnvelopeFields],
+    ) -> int:
+        """As `publish`, without waiting."""
+        if self._client.is_full:
+            raise BackpressureTimeout(topic, str(self._client.address), 0.0)
+        self._client.send(self._message(topic, data, type, fields))
+        return -1
+
+    def _message(self, topic: str, data: Any, type: str, fields: EnvelopeFields) -> Publish:
+        if topic not in self._checked:
+            self._check(topic)
+        cause = get_cause()
+        number = 0
+        if cause is not None:
+            number = self._number_of(topic, cause)
+            fields = _with_labels(cause, self._live.get(number), fields)
+        if isinstance(data, bytes):
+            message = Publish(topic, data=data, type=type, cause=number)
+            size = len(data)
+        else:
+            text = data.text if isinstance(data, Encoded) else encode_json(data, topic)
+            message = Publish(topic, text, type=type, cause=number)
+            size = len(text)
+        if size > self._client.welcome.max_payload:
+            raise PayloadTooLarge(topic, size, self._client.welcome.max_payload)
+        if fields:
+            message.fields = _sendable(topic, fields)
+        return message
+
+    def _check(self, topic: str) -> None:
+        check_topic(topic)
+        if len(self._checked) >= CHECKED:
+            self._checked.clear()
+        self._checked.add(topic)
+
+    def _number_of(self, topic: str, cause: Envelope) -> int:
+        """The delivery that *cause* is, if it came through here."""
+        known = self._live.get(cause.delivery)
+        if known is None or known.number != cause.number:
+            return 0
+        if cause.ttl <= 1:
+            raise HopLimitExceeded(topic, cause.thread_id, cause.hop + 1)
+        return cause.delivery
+
+    # -- request and reply -------------------------------------------------------------------
+
+    def new_inbox(self) -> str:
+        """A private topic; a subscription to it costs the server nothing."""
+        self._inbox += 1
+        return f"$inbox.{self._client.welcome.session}.{self._inbox}"
+
+    async def request(
+        self,
+        identity: Identity,
+        topic: str,
+        data: Any = None,
+        type: str = "",
+        *,
+        timeout: float = 5.0,
+        **fields: Unpack[EnvelopeFields],
+    ) -> Envelope:
+        """Publish and wait for the first reply (*timeout* in seconds); see `Bus.request`."""
+        inbox = self.new_inbox()
+        fields["reply_to"] = inbox
+        fields.setdefault("expires", self.now() + timeout)
+        message = self._message(topic, data, type, fields)
+        message.confirm = True
+        with self.subscribe(identity.name, [inbox], qos="realtime", capacity=1) as replies:
+            taken = self._client.publish_confirmed(message)
+            taken.add_done_callback(lambda known: _close_if_unheard(known, replies))
+            try:
+                async with asyncio.timeout(timeout):
+                    reply = await replies.receive()
+            except TimeoutError:
+                late = {"topic": topic, "timeout": timeout}
+                self._client.send(Report("request.timed_out", late))
+                raise RequestTimeout(topic, timeout, inbox) from None
+            finally:
+                taken.cancel()
+        if reply is None:
+            _raise_refusal(topic, taken)
+        cause = current.get()
+        if cause is not None and not reply.labels <= cause.labels:
+            current.set(msgspec.structs.replace(cause, labels=cause.labels | reply.labels))
+        return reply
+
+    # -- subscribing -------------------------------------------------------------------------
+
+    def subscribe(
+        self, subscriber: str, patterns: Iterable[str], **options: Unpack[SubscribeOptions]
+    ) -> Subscription:
+        """Receive what is published to *patterns* from now on; see `Bus.subscribe`."""
+        wanted = tuple(dict.fromkeys(check_pattern(pattern) for pattern in patterns))
+        if not wanted:
+            raise ValueError("subscribe to at least one pattern")
+        capacity = options.get("capacity") or self.capacity[options.get("qos", "batched")]
+        subscription = Subscription(  # what overflows, overflows at the server
+            self,
+            wanted,
+            subscriber=subscriber,
+            name=options.get("name", ""),
+            capacity=max(capacity, WINDOW),
+        )
+        if all(pattern.startswith("$inbox.") for pattern in wanted):
+            self._inboxes |= dict.fromkeys(wanted, subscription)
+            return subscription
+        is_mailbox = subscription.name == f"agent:{subscriber}" and 0 not in self._remote
+        number = 0 if is_mailbox else self._next + 1
+        self._next = max(self._next, number)
+        message = Subscribe(
+            number,
+            wanted,
+            options.get("qos", "batched"),
+            options.get("overflow", ""),
+            capacity,
+            tuple(options.get("types", ())),
+            options.get("group", ""),
+            min(capacity, WINDOW),
+        )
+        self._remote[number] = subscription
+        self._numbers[subscription] = number
+        self._options[number] = message
+        subscription.on_settled = self._settled
+        self._client.send(message)
+        return subscription
+
+    def listen(self, subscription: Subscription, pattern: str) -> None:
+        """Deliver *pattern* to *subscription* too."""
+        number = self._numbers[subscription]
+        self._client.send(msgspec.structs.replace(self._options[number], patterns=(pattern,)))
+
+    def unlisten(self, subscription: Subscription, pattern: str) -> None:
+        """Deliver *pattern* to it no more."""
+        self._client.send(Unsubscribe(self._numbers[subscription], (pattern,)))
+
+    def forget(self, subscription: Subscription) -> None:
+        """Deliver nothing to it any more (called by its `close`)."""
+        for pattern in subscription.patterns:
+            if self._inboxes.get(pattern) is subscription:
+                del self._inboxes[pattern]
+        number = self._numbers.pop(subscription, None)
+        if number is not None:
+            del self._remote[number], self._options[number]
+            queued = {event.delivery for event in subscription.backlog}
+            self._live = {n: event for n, event in self._live.items() if n not in queued}
+            self._client.send(Unsubscribe(number))
+
+    def report(self, error: BaseException, subscription: Subscription, envelope: Envelope) -> None:
+        """Tell the log and `$loom.error` that a handler failed."""
+        log.error("%s failed on %s", subscription.name, envelope.topic, exc_info=error)
+        self.publish_error(
+            "ACTION_ERROR",
+            subscription.subscriber,
+            error,
+            topic=envelope.topic,
+            event=envelope.id,
+            subscription=subscription.name,
+        )
+
+    def publish_error(
+        self, code: str, source: str, error: BaseException, /, **details: str
+    ) -> None:
+        """One event on `$loom.error`, told by the server in this session's name."""
+        failure = {"code": code, "error": type(error).__name__, "message": str(error)}
+        self._client.send(Report("error", {**failure, **details}))
+
+    def add_filter(
+        self, passed: Callable[..., Any], patterns: Iterable[str], *, order: int = 0
+    ) -> NoReturn:
+        """Filters stand where events are routed, which is at the other end."""
+        raise LoomError("a filter cannot be added through a bridge; write a plugin for the server")
+
+    # -- tools -------------------------------------------------------------------------------
+
+    async def call(self, call: ToolCall) -> ToolResult:
+        """Run a tool through the broker at the other end."""
+        cause = get_cause()
+        return await self._client.call(call, cause.delivery if cause is not None else 0)
+
+    def offer(self, tools: Iterable[ToolDescriptor], answer: Callable[[ToolCall], Any]) -> None:
+        """Offer *tools*, and no others, from now on; *answer* runs them."""
+        self._offer = Offer(tuple(tools))
+        self._client.answer_call = answer
+        self._client.send(self._offer)
+
+    # -- from the server ---------------------------------------------------------------------
+
+    def _deliver(self, message: Deliver) -> None:
+        event = message.event
+        subscription = self._remote.get(message.sub)
+        if subscription is None:
+            subscription = self._inboxes.get(event.topic)
+            if message.number:
+                self._client.settle(message.number)
+            if subscription is not None:
+                subscription.offer(event)
+            return
+        force_setattr(event, "delivery", message.number)
+        self._live[message.number] = event
+        if len(subscription.queue) < subscription.fast_limit:
+            subscription.queue.append(event)
+            subscription.offered += 1
+            if subscription.waiter is not None:
+                subscription.wake()
+        elif subscription.offer(event) is not True:
+            self._settled(event)
+
+    def _settled(self, event: Envelope) -> None:
+        if self._live.pop(event.delivery, None) is not None:
+            self._client.settle(event.delivery)
+
+    def _restore(self) -> list[ClientMessage]:
+        """What a new session has to know."""
+        self._live.clear()
+        known: list[ClientMessage] = [
+            msgspec.structs.replace(self._options[number], patterns=subscription.patterns)
+            for number, subscription in self._remote.items()
+        ]
+        return known if self._offer is None else [*known, self._offer]
+
+
+def _with_labels(cause: Envelope, known: Envelope | None, fields: EnvelopeFields) -> EnvelopeFields:
+    """*fields* with the labels of *cause* that the server does not know: replies brought them."""
+    own = cause.labels if known is None else cause.labels - known.labels
+    return {**fields, "labels": own | frozenset(fields.get("labels", ()))} if own else fields
+
+
+def _sendable(topic: str, fields: EnvelopeFields) -> Fields:
+    known = checked_fields(topic, fields)
+    for name in ("labels", "tags"):
+        if name in known:
+            known[name] = sorted(known[name]) if name == "labels" else list(known[name])
+    for name in ("metadata", "budget"):
+        if known.get(name) is not None:
+            known[name] = dict(known[name])
+    return known  # type: ignore[return-value]  # `checked_fields` let nothing else through
+
+
+def _close_if_unheard(taken: asyncio.Future[int], replies: Subscription) -> None:
+    if not taken.cancelled() and (taken.exception() is not None or taken.result() == 0):
+        replies.close()
+
+
+def _raise_refusal(topic: str, taken: asyncio.Future[int]) -> NoReturn:
+    if taken.done() and not taken.cancelled() and (error := taken.exception()) is not None:
+        raise error
+    raise NoResponders(topic)

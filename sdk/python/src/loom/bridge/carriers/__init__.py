@@ -1,0 +1,1 @@
+"""What moves frames: one module a carrier, imported only by whoever uses it."""

@@ -1,0 +1,51 @@
+"""Running an agent of this process on a runtime in another one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from loom_kernel import Host, LoomError
+
+from loom.bridge import connect
+from loom.contracts import AgentDefinition, Mailboxes
+from loom.hosting.actor import PATIENCE, Actor
+
+
+@asynccontextmanager
+async def joined(
+    definition: AgentDefinition, address: str = "", token: str = "", patience: float = PATIENCE
+) -> AsyncIterator[Host]:
+    """The agent's host, at the far end of a bridge; inside, the agent receives events.
+
+    Raises:
+        Refused, Disconnected: see `loom.bridge.connect`.
+    """
+    metadata = {name: str(value) for name, value in definition.metadata.items()}
+    async with connect(address, token=token, agent=definition.id, metadata=metadata) as host:
+        actor = Actor(host, definition, patience=patience)
+        host.provide(Mailboxes, _Mailbox(actor))
+        await actor.start()
+        try:
+            yield host
+        finally:
+            await actor.stop()
+
+
+class _Mailbox:
+    """The service `loom.contracts.Mailboxes` where one agent lives."""
+
+    def __init__(self, actor: Actor) -> None:
+        self._actor = actor
+
+    def subscribe(self, id: str, pattern: str) -> None:
+        self._check(id)
+        self._actor.subscribe(pattern)
+
+    def unsubscribe(self, id: str, pattern: str) -> None:
+        self._check(id)
+        self._actor.unsubscribe(pattern)
+
+    def _check(self, id: str) -> None:
+        if id != self._actor.id:
+            raise LoomError(f"agent {id!r} lives in another process than {self._actor.id!r}")
