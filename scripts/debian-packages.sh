@@ -7,6 +7,7 @@ packages=(
     git      # the tests read which files are tracked
     make     # the entry to everything
     nodejs   # plugins and tools in JavaScript
+    npm      # what the JavaScript SDK needs for its tests
     procps   # ps: tests look for processes left behind
     util-linux # flock, setsid, unshare: faults and single-instance tests
 )

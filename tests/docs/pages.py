@@ -22,7 +22,7 @@ class Block(NamedTuple):
 def pages() -> list[Path]:
     """README, everything under docs/, and the plugins' own pages."""
     found = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("plugins/*/README.md")]
-    return sorted([*found, ROOT / "sdk/apps/desk/README.md"])
+    return sorted([*found, *ROOT.glob("sdk/apps/*/README.md")])
 
 
 def blocks(page: Path, language: str = "") -> list[Block]:

@@ -78,6 +78,23 @@ async def test_what_waits_in_a_mailbox_at_the_end_is_handled(app: Path) -> None:
     assert marks.read_text().split() == [str(number) for number in range(20)]
 
 
+@pytest.mark.feature("RT-08")
+async def test_what_waits_in_a_mailbox_goes_to_the_next_process_in_order(app: Path) -> None:
+    """A restart on purpose loses no more than a crash does, and handles nothing twice."""
+    marks = app / "marks"
+    code = "import asyncio\nasync def work(ctx, topic, event):\n    await asyncio.sleep(0.02)\n"
+    code += f"    open({str(marks)!r}, 'a').write(f'{{event.data}}\\n')\nagent._on_event = work"
+    write(app, "ada", code)
+    async with start(app) as loom:
+        await loom.state("ada", "running")
+        for number in range(40):
+            await loom.host.publish("ada.hears", number)
+        await wait_until(marks.exists, timeout=20)
+        assert (await loom.agents.restart("ada")).restarts == 1
+        await wait_until(lambda: len(marks.read_text().split()) >= 40, timeout=20)
+    assert marks.read_text().split() == [str(number) for number in range(40)]
+
+
 @pytest.mark.feature("CLI-04")
 async def test_an_edited_file_gets_a_new_process(app: Path) -> None:
     write(app, "ada")

@@ -59,7 +59,7 @@ async def site(host: Host, folder: Path) -> AsyncIterator[Site]:
 
 
 @pytest.mark.anyio
-@pytest.mark.feature("BRG-01")
+@pytest.mark.feature("BRG-02")
 async def test_frames_go_both_ways(site: Site) -> None:
     client, carrier = await site.dial(token="from the headers")
     (server,) = site.doorman.speakers
@@ -126,7 +126,6 @@ async def test_a_frame_that_is_too_long_is_sent_as_several(site: Site) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.feature("BRG-03")
 async def test_an_end_that_pauses_is_not_written_to(site: Site) -> None:
     client, carrier = await site.dial()
     (server,) = site.doorman.speakers
@@ -237,7 +236,7 @@ async def ending(call: Any) -> tuple[str, Failure]:
 
 
 @pytest.mark.anyio
-@pytest.mark.reliability("R13")
+@pytest.mark.feature("BRG-06")
 async def test_a_naive_client_that_waits_first_gets_an_error(site: Site) -> None:
     async with raw(site) as call:
         async with asyncio.timeout(5):

@@ -112,7 +112,7 @@ async def test_a_token_does_not_leave_the_machine_in_clear_text() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.feature("BRG-05")
+@pytest.mark.feature("SEC-06")
 async def test_tls_is_checked_against_the_authority(host: Host, folder: Path) -> None:
     authority, stranger = trustme.CA(), trustme.CA()
     pair = authority.issue_cert("localhost")
@@ -134,7 +134,6 @@ async def test_tls_is_checked_against_the_authority(host: Host, folder: Path) ->
 
 
 @pytest.mark.anyio
-@pytest.mark.feature("BRG-06")
 async def test_health_is_told(site: Site) -> None:
     async with grpc.aio.insecure_channel(site.target) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)

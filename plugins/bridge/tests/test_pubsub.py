@@ -110,7 +110,7 @@ async def service(home: Path) -> AsyncIterator[Service]:
 
 
 @pytest.mark.anyio
-@pytest.mark.feature("BRG-07")
+@pytest.mark.feature("BUS-14")
 async def test_what_is_published_is_received_with_its_sender(service: Service) -> None:
     stream, _ = await service.subscribe(pb.SubscribeRequest(patterns=["a.*"]))
     fields = bridge_pb2.PublishFields(subject="s", tags=["x"], priority=70)
@@ -151,6 +151,7 @@ async def test_many_events_share_a_response_and_large_ones_do_not(service: Servi
 
 
 @pytest.mark.anyio
+@pytest.mark.feature("BUS-14")
 async def test_a_subscription_ends_when_its_client_says_so(service: Service) -> None:
     stream, id = await service.subscribe(pb.SubscribeRequest(patterns=["a"]))
     with pytest.raises(grpc.aio.AioRpcError, match="NOT_FOUND"):
@@ -183,6 +184,7 @@ async def test_a_client_that_is_dropped_is_told(service: Service) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.feature("BUS-14")
 async def test_stats_show_what_the_client_may_see(service: Service) -> None:
     _, _ = await service.subscribe(pb.SubscribeRequest(patterns=["public.*"]), token="b")
     for topic in ("public.a", "public.b", "private.a"):

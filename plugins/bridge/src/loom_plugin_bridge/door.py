@@ -9,7 +9,7 @@ from loom.bridge import BridgeError, Carrier, ProtocolError, Refused, messages
 from loom_kernel import Host, LoomError
 
 from loom_plugin_bridge.access import Grant
-from loom_plugin_bridge.session import Session
+from loom_plugin_bridge.session import LONGEST, Session
 from loom_plugin_bridge.sessions import Sessions
 from loom_plugin_bridge.tokens import Tokens
 
@@ -37,7 +37,9 @@ class Door:
         """Who stands at this end of a new connection; *token* is one that came with headers."""
         visitor = Visitor(self, carrier, origin, token)
         if len(self._waiting) >= WAITING:
-            visitor.refuse(Refused("RESOURCE_EXHAUSTED", "too many connections wait to be let in"))
+            full = Refused("RESOURCE_EXHAUSTED", "too many connections wait to be let in")
+            # Later: a carrier learns only from our answer whose words it has to write.
+            asyncio.get_running_loop().call_soon(visitor.refuse, full)
         else:
             self._waiting.add(visitor)
             visitor.start()
@@ -94,7 +96,7 @@ class Visitor:
     def refuse(self, error: BridgeError) -> None:
         """Say no, and why."""
         self._leave()
-        failure = messages.Failure(error.code, error.message, fatal=True)
+        failure = messages.Failure(error.code, error.message[:LONGEST], fatal=True)
         self._farewell = messages.ServerFrame(messages=[failure])
         self._carrier.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from loom.bridge import messages
@@ -31,6 +31,8 @@ class Outlet:
         self.is_full = is_full
         self.scope = scope
         self.deliveries = 0
+        self.longest = 1 << 20
+        """Bytes of data that an event may have to fit into a frame of this client's."""
         self.unsettled: dict[int, tuple[Feed, Envelope]] = {}
         """What was delivered and not acknowledged, by number, in order."""
         self.has_room = asyncio.Event()
@@ -43,10 +45,13 @@ class Outlet:
 
     def settle(self, first: int, last: int) -> int:
         """Acknowledge the deliveries from *first* to *last*; how many were waiting for it."""
+        unsettled = self.unsettled
+        numbers: Iterable[int] = range(first, last + 1)
+        if last - first >= len(unsettled):  # what costs least: the run, or all there is
+            numbers = [number for number in unsettled if first <= number <= last]
         count = 0
-        pop = self.unsettled.pop
-        for number in range(first, min(last, self.deliveries) + 1):
-            entry = pop(number, None)
+        for number in numbers:
+            entry = unsettled.pop(number, None)
             if entry is not None:
                 feed = entry[0]
                 feed.outstanding -= 1
@@ -107,6 +112,11 @@ class Feed:
             except LoomError as error:
                 failure = messages.Failure("INVALID_ARGUMENT", str(error))
                 outlet.put(failure)
+                continue
+            if len(event.payload) > outlet.longest:
+                size = len(event.payload)
+                told = f"event {event.id} has {size} bytes of data; a frame holds {outlet.longest}"
+                outlet.put(messages.Failure("RESOURCE_EXHAUSTED", told))
                 continue
             if number:
                 self.outstanding += 1

@@ -17,7 +17,9 @@ from loom_plugin_bridge.publishing import Client
 INBOX = -1
 """The number of the subscription to the session's private replies; it is always there."""
 MOST = 1024
-"""Subscriptions that one session may have."""
+"""Subscriptions that one session may have, and patterns that one of them may have."""
+DEEPEST = 65_536
+"""Events that may wait in one subscription, and deliveries that may be unacknowledged."""
 OpenMailbox = Callable[[messages.Subscribe, Outlet], Feed]
 
 
@@ -65,7 +67,12 @@ class Feeds:
         patterns = tuple(self._scope.topic(pattern) for pattern in message.patterns)
         if message.sub < 0 or message.window < 0:
             raise LoomError(f"subscription {message.sub}, window {message.window}: not below 0")
-        if known := self._feeds.get(message.sub):
+        if max(message.window, message.capacity) > DEEPEST:
+            raise LoomError(f"window and capacity are at most {DEEPEST}")
+        known = self._feeds.get(message.sub)
+        if len(patterns) + (len(known[0].subscription.patterns) if known else 0) > MOST:
+            raise LoomError(f"a subscription has at most {MOST} patterns")
+        if known:
             for pattern in patterns:
                 known[0].subscription.add(pattern)
         elif len(self._feeds) > MOST:

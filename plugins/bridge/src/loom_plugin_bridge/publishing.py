@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -19,7 +19,12 @@ REPLIES = 4096
 """Private reply addresses that are remembered: whoever received one may answer there."""
 JUDGED = 4096
 """Topics of which it is remembered whether the token allows them."""
+LONGEST_TOPIC = 255
+LONGEST_TYPE = 255
+LONGEST_HEAD = 64 << 10
+"""Bytes, as JSON, of what is said of an event besides its data: it has to reach everybody."""
 _json = msgspec.json.Decoder(msgspec.Raw).decode
+_to_json = msgspec.json.Encoder().encode
 
 
 class Client(Protocol):
@@ -50,6 +55,8 @@ class Publisher:
         cause: Callable[[int], Envelope | None],
     ) -> None:
         self.max_payload = 1 << 20
+        self.inbox = ""
+        """What the client's private reply addresses begin with."""
         self._client = client
         self._host = host
         self._grant = grant
@@ -81,6 +88,9 @@ class Publisher:
         if not allowed:
             no = f"token {self._grant.name!r} may not publish to {topic}"
             self._client.fail("PERMISSION_DENIED", no, number)
+        elif message.fields and not self._may_receive(message.fields.get("reply_to", "")):
+            no = f"token {self._grant.name!r} may not receive replies there"
+            self._client.fail("PERMISSION_DENIED", no, number)
         elif problem := self._problem(message):
             self._client.fail("INVALID_ARGUMENT", problem, number)
         else:
@@ -92,9 +102,15 @@ class Publisher:
         if topic.startswith("$inbox."):
             return not self._grant.is_confined or topic in self._replies
         allowed = self._grant.may_publish(topic)
-        if len(self._allowed) < JUDGED:
+        if len(self._allowed) < JUDGED and len(topic) <= LONGEST_TOPIC:
             self._allowed[topic] = allowed
         return allowed
+
+    def _may_receive(self, reply_to: str) -> bool:
+        """Whether others may be asked to answer there: they may publish what this token may not."""
+        if not (reply_to and self._grant.is_confined) or reply_to.startswith(self.inbox):
+            return True
+        return reply_to in self._replies or self._grant.may_subscribe(reply_to)
 
     def _problem(self, message: messages.Publish) -> str:
         """What is wrong with the data of *message*, if anything."""
@@ -104,6 +120,8 @@ class Publisher:
             return "an event has either a payload (JSON) or data (octets)"
         if len(octets) > self.max_payload:
             return f"the data has {len(octets)} bytes; at most {self.max_payload}"
+        if problem := problem_of_head(message.type, message.fields):
+            return problem
         if octets is payload:
             try:
                 if not octets.isascii():
@@ -172,3 +190,16 @@ class Publisher:
             self._client.fail("INVALID_ARGUMENT", str(error), number)
         finally:
             current.set(None)
+
+
+def problem_of_head(type: str, fields: Mapping[str, Any] | None) -> str:
+    """What would keep an event of *type* with *fields* from being said on every carrier."""
+    if len(type) > LONGEST_TYPE:
+        return f"the type has {len(type)} characters; at most {LONGEST_TYPE}"
+    if not fields:
+        return ""
+    for number in (fields.get("expires", 0.0), *(fields.get("budget") or {}).values()):
+        if number - number != 0:  # infinite, or not a number
+            return f"{number} is no amount and no time"
+    size = len(_to_json(fields))
+    return f"its fields have {size} bytes; at most {LONGEST_HEAD}" if size > LONGEST_HEAD else ""

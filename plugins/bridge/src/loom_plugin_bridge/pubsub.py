@@ -27,6 +27,7 @@ from loom_kernel import (
 from loom_proto import pubsub_pb2 as pb
 
 from loom_plugin_bridge.carriers.grpc import Handlers, origin_of, set_status, token_of
+from loom_plugin_bridge.publishing import problem_of_head
 
 BATCH = 256
 LONGEST = 1 << 20
@@ -127,6 +128,8 @@ class EventBus:
         fields = read_fields(request.fields)
         if not client.allows_publish(request.topic):
             raise Refused("PERMISSION_DENIED", f"{client.name} may not publish {request.topic!r}")
+        if problem := problem_of_head(request.type, fields):
+            raise ProtocolError("INVALID_ARGUMENT", problem)
         reply_to = fields.get("reply_to", "")
         if reply_to and not client.allows_subscribe(reply_to):
             raise Refused("PERMISSION_DENIED", f"{client.name} may not receive {reply_to!r}")

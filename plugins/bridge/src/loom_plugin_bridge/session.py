@@ -5,7 +5,6 @@ Everything here runs on one event loop and nothing waits; what must wait is a ta
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from loom_plugin_bridge.resident import Resident
 
 LONGEST = 2000
-"""Characters of each detail of a client's report that are passed on."""
+"""Characters of each detail of a client's report that are passed on, and of what it is told."""
 
 
 class Session:
@@ -82,6 +81,7 @@ class Session:
             messages.Bye: lambda said: self.on_end(self),
             messages.Hello: self._hello,
         }
+        self._publisher.inbox = f"$inbox.{self.id}."
         self._feeds.open_inbox(f"$inbox.{self.id}.>")
 
     # -- connections -------------------------------------------------------------------------
@@ -95,10 +95,6 @@ class Session:
     def tools(self) -> tuple[str, ...]:
         """The names of what it offers."""
         return self._offers.names
-
-    def holds(self, key: str) -> bool:
-        """Whether *key* is the one that resumes this session."""
-        return hmac.compare_digest(key.encode(), self.key.encode())
 
     def attach(self, carrier: Carrier, welcome: messages.Welcome, seen: int | None) -> None:
         """Go on over *carrier*; *seen* = how much the client has of a resumed session.
@@ -115,6 +111,7 @@ class Session:
         self.carrier = carrier
         self.heartbeat = welcome.heartbeat
         self._publisher.max_payload = welcome.max_payload
+        self.outlet.longest = welcome.max_frame // 2  # as text, octets take a third more
         self._greeting = messages.ServerFrame(messages=[welcome])
         self.heard = self.host.clock.monotonic()
         carrier.limit = welcome.max_frame
@@ -211,7 +208,7 @@ class Session:
 
     def fail(self, code: messages.FailureCode, reason: str, about: int) -> None:
         """Say that the client's message *about* could not be done."""
-        self.say(messages.Failure(code, reason, about))
+        self.say(messages.Failure(code, reason[:LONGEST], about))
 
     def pace(self) -> None:
         """Read on, or not, by how much waits to be published and what the token's rate allows."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
 from collections import OrderedDict
 from contextlib import suppress
 
+import msgspec
 from loom.bridge import Carrier, Refused, messages
 from loom.contracts import Agents
-from loom_kernel import BusClosed, Health, Host, LoomError
+from loom_kernel import BusClosed, Health, Host, InvalidTopic, LoomError, check_topic
 
 from loom_plugin_bridge.access import Grant, Scope
 from loom_plugin_bridge.resident import Resident
@@ -17,6 +19,14 @@ from loom_plugin_bridge.tokens import Tokens
 
 FENCED = 10_000
 """How many sessions that are over are remembered, so that they are told so."""
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """What is remembered of a session that is over, for whoever can prove that it was theirs."""
+
+    key: str
+    owner: str
+    reason: str
 
 
 class Sessions:
@@ -29,7 +39,7 @@ class Sessions:
         self._settings = settings
         self._sessions: dict[str, Session] = {}
         self._residents: dict[str, Resident] = {}
-        self._fenced: OrderedDict[str, str] = OrderedDict()
+        self._fenced: OrderedDict[str, Fence] = OrderedDict()
         self.counts = {"opened": 0, "resumed": 0, "refused": 0}
 
     def health(self) -> Health:
@@ -64,17 +74,23 @@ class Sessions:
         return session
 
     def _resumable(self, grant: Grant, hello: messages.Hello) -> Session | None:
-        if hello.session in self._fenced:
-            raise Refused("ABORTED", self._fenced[hello.session])
         known = self._sessions.get(hello.session)
-        if known is None or known.is_over:
+        fence = self._fenced.get(hello.session)
+        if fence is None and known is not None and not known.is_over:
+            fence = Fence(known.key, known.grant.id, "")
+        if fence is None:
             return None
-        if not known.holds(hello.key) or known.grant.id != grant.id:
+        is_theirs = hmac.compare_digest(hello.key.encode(), fence.key.encode())
+        if not is_theirs or fence.owner != grant.id:
             raise Refused("PERMISSION_DENIED", "this session is somebody else's")
+        if fence.reason:
+            raise Refused("ABORTED", fence.reason)
         return known
 
     async def _new(self, grant: Grant, hello: messages.Hello) -> Session:
         scope = Scope(grant.namespace)
+        if problem := _problem_of_id(hello.agent):
+            raise Refused("INVALID_ARGUMENT", f"{hello.agent[:100]!r} is no agent id: {problem}")
         if not hello.agent:
             host = self._host.scope(scope.name(grant.name))
             return self._add(Session(host, grant, scope, epoch=1))
@@ -127,7 +143,7 @@ class Sessions:
         return resident
 
     def _fence(self, session: Session, reason: str) -> None:
-        self._fenced[session.id] = reason
+        self._fenced[session.id] = Fence(session.key, session.grant.id, reason)
         if len(self._fenced) > FENCED:
             self._fenced.popitem(last=False)
 
@@ -216,3 +232,16 @@ class Sessions:
             await self._dismiss(id)
         for session in list(self._sessions.values()):
             await self._close(session)
+
+
+def _problem_of_id(agent: str) -> str:
+    """What keeps *agent* from being one token of a topic, and of its own namespace."""
+    if "/" in agent:
+        return "a slash separates namespaces"
+    if "." in agent or agent.startswith("$"):
+        return "it has to be one token, and none of the runtime's own"
+    try:
+        check_topic(f"agent.{agent or 'nobody'}.disconnected")
+    except InvalidTopic as error:
+        return error.problem
+    return ""

@@ -50,9 +50,9 @@ class Tokens:
         if self._local and hmac.compare_digest(token.encode(), self._local.encode()):
             return LOCAL
         self._refresh()
-        _, _, rest = token.partition("_")
+        prefix, _, rest = token.partition("_")
         id, _, secret = rest.partition("_")
-        grant = self._issued.get(id) or self._grants.get(id)
+        grant = (self._issued.get(id) or self._grants.get(id)) if prefix == PREFIX else None
         known = grant.hash if grant else hash_of("")
         if not hmac.compare_digest(known, hash_of(secret)) or grant is None:
             raise Refused("UNAUTHENTICATED", "this token is wrong, or was revoked")

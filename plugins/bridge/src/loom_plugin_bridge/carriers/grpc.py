@@ -216,11 +216,11 @@ def origin_of(context: Any) -> str:
 
 
 def token_of(context: Any) -> str:
-    """The bearer token among a call's metadata; empty if there is none."""
-    for name, value in context.invocation_metadata() or ():
-        if name == "authorization" and isinstance(value, str) and value[:7].lower() == "bearer ":
-            return value[7:].strip()
-    return ""
+    """The bearer token among a call's metadata; empty if there is none, or more than one."""
+    metadata = context.invocation_metadata() or ()
+    said = [value for name, value in metadata if name == "authorization"]
+    value = said[0] if len(said) == 1 else ""
+    return value[7:].strip() if isinstance(value, str) and value[:7].lower() == "bearer " else ""
 
 
 def set_status(context: Any, error: BridgeError, details: Mapping[str, str] = {}) -> None:

@@ -1,6 +1,6 @@
 """Where a Loom can be reached, and with which token.
 
-(empty)               the Loom of the current folder, or the user's: its Unix socket
+(empty) or unix:      the Loom of the current folder, or the user's: its Unix socket
 unix:///path          frames on a Unix socket: the fastest way on one machine
 grpc+unix:///path     gRPC on a Unix socket
 host:port             gRPC over TCP, also grpc://host:port; grpcs:// with TLS
@@ -51,7 +51,7 @@ def parse_address(text: str = "") -> Address:
     Raises:
         LoomError: it is none of the forms above.
     """
-    if not text:
+    if text in ("", "unix:"):
         return Address("unix", path=str(bridge_folder(_own_paths()) / FRAMES_SOCKET))
     parts = urlsplit(text if "://" in text else f"grpc://{text}")
     if parts.scheme.endswith("unix") and parts.scheme in SCHEMES and parts.path:

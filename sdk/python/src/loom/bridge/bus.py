@@ -253,7 +253,8 @@ class RemoteBus:
             del self._remote[number], self._options[number]
             queued = {event.delivery for event in subscription.backlog}
             self._live = {n: event for n, event in self._live.items() if n not in queued}
-            self._client.send(Unsubscribe(number))
+            if number or not self._client.returns:
+                self._client.send(Unsubscribe(number))
 
     def report(self, error: BaseException, subscription: Subscription, envelope: Envelope) -> None:
         """Tell the log and `$loom.error` that a handler failed."""

@@ -64,6 +64,8 @@ class Client:
         self.spawn: Callable[[Any, str], asyncio.Task[Any]] = _no_tasks
         self.ended = asyncio.Event()
         """Set when the session is over for good."""
+        self.returns = False
+        """Whether another process goes on where this one ends: the mailbox is kept for it."""
         self.reconnects = 0
         self._connect = connect
         self._hello = hello
@@ -314,11 +316,12 @@ class Client:
             log.error("the session with %s is over: %s", self.address, self._reason)
 
     async def aclose(self) -> None:
-        """Say goodbye and end."""
+        """End; unless somebody else goes on, say goodbye."""
         self._is_ended = True
         carrier, is_open = self._carrier, self._is_open
         if carrier is not None and is_open:
-            self.send(Bye())
+            if not self.returns:
+                self.send(Bye())
             carrier.close()
         elif carrier is not None:
             carrier.abort()

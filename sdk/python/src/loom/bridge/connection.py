@@ -28,6 +28,7 @@ async def connect(
     token: str = "",
     agent: str = "",
     metadata: Mapping[str, str] | None = None,
+    returns: bool = False,
     clock: Clock | None = None,
 ) -> AsyncIterator[Host]:
     """A host of the Loom at *address* (see `loom.bridge.address`), under the id *agent*.
@@ -35,7 +36,8 @@ async def connect(
     Without *agent* it is a client that publishes and subscribes under its token's name. The
     connection is made again after a cut, and nothing that was sent or to be received is lost
     while the process lives. `host.world.stop_requested` is set when the server has ended the
-    session for good (another process took over, the token was revoked).
+    session for good (another process took over, the token was revoked). With *returns* the
+    agent's mailbox waits at the end for the next process of that id, as after a crash.
 
     Raises:
         Refused: the server does not let this token, or this id, in.
@@ -52,6 +54,7 @@ async def connect(
     hello = Hello(found, agent, software=software, metadata=dict(metadata or {}))
     time = clock or RealClock()
     client = Client(where, partial(_dial, where, found), hello, clock=time, random=Random())
+    client.returns = returns
     bus = RemoteBus(client, time)
     await client.open()
     world = World(bus, time, find_paths(), Random(), stop_requested=client.ended)

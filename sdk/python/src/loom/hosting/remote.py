@@ -14,15 +14,24 @@ from loom.hosting.actor import PATIENCE, Actor
 
 @asynccontextmanager
 async def joined(
-    definition: AgentDefinition, address: str = "", token: str = "", patience: float = PATIENCE
+    definition: AgentDefinition,
+    address: str = "",
+    token: str = "",
+    *,
+    patience: float = PATIENCE,
+    returns: bool = False,
 ) -> AsyncIterator[Host]:
     """The agent's host, at the far end of a bridge; inside, the agent receives events.
+
+    *patience* is for the event that it handles at the end; *returns*: see `loom.bridge.connect`.
 
     Raises:
         Refused, Disconnected: see `loom.bridge.connect`.
     """
     metadata = {name: str(value) for name, value in definition.metadata.items()}
-    async with connect(address, token=token, agent=definition.id, metadata=metadata) as host:
+    async with connect(
+        address, token=token, agent=definition.id, metadata=metadata, returns=returns
+    ) as host:
         actor = Actor(host, definition, patience=patience)
         host.provide(Mailboxes, _Mailbox(actor))
         await actor.start()

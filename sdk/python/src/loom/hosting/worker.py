@@ -209,7 +209,9 @@ async def _run(
     from loom.hosting.remote import joined  # what cannot be imported needs no bridge
 
     definition = agent.definition(_table(agent, order))
-    async with joined(definition, order.address, order.token, order.patience) as host:
+    async with joined(
+        definition, order.address, order.token, patience=order.patience, returns=True
+    ) as host:
         connected.release()
         over = host.world.stop_requested or asyncio.Event()
         async with asyncio.TaskGroup() as group:
