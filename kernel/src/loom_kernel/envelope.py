@@ -55,13 +55,15 @@ class EnvelopeFields(TypedDict, total=False):
     expires: float
 
 
-class Encoded(msgspec.Struct, frozen=True):
+class Encoded(msgspec.Struct, frozen=True, gc=False):
     """JSON text handed in as data; nobody parses it before somebody reads the value."""
 
     text: bytes
 
 
-class Envelope(msgspec.Struct, frozen=True, omit_defaults=True, rename=lambda n: n.lstrip("_")):
+class Envelope(
+    msgspec.Struct, frozen=True, omit_defaults=True, gc=False, rename=lambda n: n.lstrip("_")
+):
     """One event. Read-only; `data` is the value handed in, shared by all who receive it."""
 
     type: str

@@ -6,7 +6,7 @@ import asyncio
 
 import msgspec
 from loom import call_tool
-from loom.bridge import messages
+from loom.bridge import messages, problem_of
 from loom.contracts import ToolCall, ToolFailure, ToolResult
 from loom_kernel import Envelope, Host, current
 
@@ -37,6 +37,8 @@ class Calls:
         elif not self._grant.may_call(call.name):
             no = f"token {self._grant.name!r} may not call {call.name}"
             self._refuse(message, "PERMISSION_DENIED", no)
+        elif problem := problem_of(call.arguments):
+            self._refuse(message, "INVALID_PARAMS", f"the arguments cannot be passed on: {problem}")
         else:
             task = self._host.spawn(self._run(message, cause), f"call/{call.name}")
             self._running[message.ref] = task

@@ -113,8 +113,7 @@ class Feed:
                 failure = messages.Failure("INVALID_ARGUMENT", str(error))
                 outlet.put(failure)
                 continue
-            if len(event.payload) > outlet.longest:
-                size = len(event.payload)
+            if (size := len(event.payload)) > outlet.longest:
                 told = f"event {event.id} has {size} bytes of data; a frame holds {outlet.longest}"
                 outlet.put(messages.Failure("RESOURCE_EXHAUSTED", told))
                 continue

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from loom import ToolError, ToolProvider
-from loom.bridge import messages
+from loom.bridge import messages, problem_of
 from loom.contracts import ToolCall, ToolDescriptor, ToolFailure, ToolResult
 from loom_kernel import BusClosed, Host
 
@@ -53,6 +53,10 @@ class Offers:
         """The client's outcome of call *ref*."""
         promise = self._waiting.get(ref)
         if promise is not None and not promise.done():
+            details = result.error.details if result.error is not None else {}
+            if problem := problem_of([result.output, details]):
+                wrong = ToolFailure(f"the agent's outcome cannot be passed on: {problem}")
+                result = ToolResult(result.id, "ACTION_ERROR", error=wrong)
             promise.set_result(result)
 
     async def aclose(self) -> None:

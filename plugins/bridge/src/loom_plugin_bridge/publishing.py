@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 from loom.bridge import messages
 from loom_kernel import BackpressureTimeout, Encoded, Envelope, Host, LoomError, current
+from msgspec import UNSET
 
 from loom_plugin_bridge.access import Grant, Scope
 
@@ -59,6 +60,7 @@ class Publisher:
         """What the client's private reply addresses begin with."""
         self._client = client
         self._host = host
+        self._send = host.publish_nowait
         self._grant = grant
         self._scope = scope
         self._cause = cause
@@ -114,26 +116,28 @@ class Publisher:
 
     def _problem(self, message: messages.Publish) -> str:
         """What is wrong with the data of *message*, if anything."""
-        payload = message.payload
-        octets = message.data if payload is msgspec.UNSET else payload
-        if octets is msgspec.UNSET or (octets is payload) == (message.data is not msgspec.UNSET):
+        payload, octets = message.payload, message.data
+        if (payload is UNSET) == (octets is UNSET):
             return "an event has either a payload (JSON) or data (octets)"
-        if len(octets) > self.max_payload:
-            return f"the data has {len(octets)} bytes; at most {self.max_payload}"
-        if problem := problem_of_head(message.type, message.fields):
+        if (message.type or message.fields) and (
+            problem := problem_of_head(message.type, message.fields)
+        ):
             return problem
-        if octets is payload:
+        size = len(payload if octets is UNSET else octets)
+        if size > self.max_payload:
+            return f"the data has {size} bytes; at most {self.max_payload}"
+        if payload is not UNSET:
             try:
-                if not octets.isascii():
-                    octets.decode()
-                _json(octets)
+                if not payload.isascii():
+                    payload.decode()
+                _json(payload)
             except (ValueError, RecursionError, msgspec.DecodeError) as error:
                 return f"the payload is not JSON: {error}"
         return ""
 
     def _arguments(self, message: messages.Publish) -> tuple[str, Any, str]:
         payload, topic = message.payload, message.topic
-        value = message.data if payload is msgspec.UNSET else Encoded(payload)
+        value = message.data if payload is UNSET else Encoded(payload)
         if self._scope.is_open:
             return topic, value, message.type
         return self._scope.topic(topic), value, message.type or topic
@@ -145,7 +149,10 @@ class Publisher:
         if cause is not None:
             current.set(cause)
         try:
-            taken = self._host.publish_nowait(*self._arguments(message), **(message.fields or {}))
+            if message.fields:
+                taken = self._send(*self._arguments(message), **message.fields)
+            else:
+                taken = self._send(*self._arguments(message))
         except BackpressureTimeout:
             return False
         except LoomError as error:

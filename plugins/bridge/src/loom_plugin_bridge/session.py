@@ -69,7 +69,6 @@ class Session:
         if grant.is_confined:
             self.outlet.watch = self._publisher.delivered
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
-            messages.Publish: lambda said: self._publisher.publish(self._number, said),
             messages.Ack: self._acknowledge,
             messages.Subscribe: lambda said: self._feeds.subscribe(self._number, said),
             messages.Unsubscribe: self._feeds.unsubscribe,
@@ -173,10 +172,14 @@ class Session:
         stream, handlers = self._stream, self._handlers
         fresh = stream.accept(frame.first, frame.seen, frame.messages)
         self._number = stream.seen - len(fresh)
+        publish = self._publisher.publish
         for message in fresh:
             self._number += 1
             try:
-                handlers[type(message)](message)
+                if type(message) is messages.Publish:
+                    publish(self._number, message)
+                else:
+                    handlers[type(message)](message)
             except LoomError as error:
                 self.fail("INVALID_ARGUMENT", str(error), self._number)
             except Exception:

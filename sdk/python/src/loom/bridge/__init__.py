@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from loom.bridge.bus import RemoteBus
     from loom.bridge.carrier import Carrier, Peer
     from loom.bridge.carriers.frames import FramesCarrier, reachable, server_side
-    from loom.bridge.client import Client
+    from loom.bridge.client import Client, problem_of
     from loom.bridge.codec import encoded
     from loom.bridge.connection import connect
     from loom.bridge.errors import BridgeError, Disconnected, ProtocolError, Refused
@@ -37,7 +37,7 @@ _HOMES = {
     "bus": ("RemoteBus",),
     "carrier": ("Carrier", "Peer"),
     "carriers.frames": ("FramesCarrier", "reachable", "server_side"),
-    "client": ("Client",),
+    "client": ("Client", "problem_of"),
     "codec": ("encoded",),
     "connection": ("connect",),
     "errors": ("BridgeError", "Disconnected", "ProtocolError", "Refused"),
@@ -80,6 +80,7 @@ __all__ = [
     "find_token",
     "messages",
     "parse_address",
+    "problem_of",
     "reachable",
     "server_side",
 ]

@@ -30,6 +30,7 @@ from loom_kernel import (
     current,
     encode_json,
 )
+from msgspec import UNSET
 
 from loom.bridge.client import Client
 from loom.bridge.messages import (
@@ -50,6 +51,7 @@ WINDOW = 1024
 CHECKED = 4096
 """Topics whose spelling is remembered as right."""
 get_cause = current.get
+kind = type  # `publish` has a parameter of that name
 force_setattr = msgspec.structs.force_setattr
 
 
@@ -124,15 +126,13 @@ class RemoteBus:
         if cause is not None:
             number = self._number_of(topic, cause)
             fields = _with_labels(cause, self._live.get(number), fields)
-        if isinstance(data, bytes):
-            message = Publish(topic, data=data, type=type, cause=number)
-            size = len(data)
+        if kind(data) is bytes:
+            octets, message = data, Publish(topic, UNSET, data, type, number)
         else:
-            text = data.text if isinstance(data, Encoded) else encode_json(data, topic)
-            message = Publish(topic, text, type=type, cause=number)
-            size = len(text)
-        if size > self._client.welcome.max_payload:
-            raise PayloadTooLarge(topic, size, self._client.welcome.max_payload)
+            octets = data.text if kind(data) is Encoded else encode_json(data, topic)
+            message = Publish(topic, octets, UNSET, type, number)
+        if len(octets) > self._client.welcome.max_payload:
+            raise PayloadTooLarge(topic, len(octets), self._client.welcome.max_payload)
         if fields:
             message.fields = _sendable(topic, fields)
         return message

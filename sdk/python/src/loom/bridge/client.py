@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
+import msgspec
 from loom_kernel import Clock
 
 from loom.bridge.address import Address
@@ -38,6 +39,8 @@ log = logging.getLogger("loom.bridge")
 FIRST_DELAY = 0.05
 LONGEST_DELAY = 2.0
 """Seconds between two attempts to connect: doubled from the first to the longest, with jitter."""
+LONGEST_VALUE = 2 << 20
+"""Bytes of the arguments and of the output of a call, as JSON."""
 PATIENCE = 10.0
 """Seconds that one attempt may take."""
 FATAL = {"UNAUTHENTICATED", "PERMISSION_DENIED", "INVALID_ARGUMENT", "ALREADY_EXISTS", "ABORTED"}
@@ -104,13 +107,11 @@ class Client:
         """Whether so much is unsaid that whoever publishes should wait for `room`."""
         return self._stream.is_full
 
-    def send(self, message: ClientMessage) -> int:
-        """Say *message* as soon as possible, after a cut too; its number."""
-        stream = self._stream
-        stream.put(message)
+    def send(self, message: ClientMessage) -> None:
+        """Say *message* as soon as possible, after a cut too."""
+        self._stream.put(message)
         if self._carrier is not None:
             self._carrier.wake()
-        return stream.number
 
     async def room(self) -> None:
         """Wait until the server has caught up."""
@@ -130,7 +131,8 @@ class Client:
     def publish_confirmed(self, message: Publish) -> asyncio.Future[int]:
         """Say *message* and promise how many subscriptions take it."""
         promise: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        number = self.send(message)
+        self.send(message)
+        number = self._stream.number
         self._taken[number] = promise
         promise.add_done_callback(lambda _: self._taken.pop(number, None))
         return promise
@@ -141,6 +143,8 @@ class Client:
         ref = self._refs
         promise: asyncio.Future[ToolResult] = asyncio.get_running_loop().create_future()
         message = Call(ref, call, cause)
+        if problem := problem_of(call.arguments):
+            return ToolResult(call.id, "INVALID_PARAMS", error=ToolFailure(problem))
         self._calls[ref] = message, promise
         self.send(message)
         try:
@@ -305,11 +309,16 @@ class Client:
 
     async def keep(self) -> None:
         """Hold the session until `aclose`: heartbeats, and a new connection after each cut."""
+        delay = 0.0
         while not self._is_ended:
+            before = self._stream.seen
             await self._watch()
             if self._is_ended:
                 break
             log.warning("the connection to %s is lost: %s", self.address, self._reason)
+            is_idle = self._stream.seen == before  # what ended it may well end the next one
+            delay = min(delay * 2 or FIRST_DELAY, LONGEST_DELAY) if is_idle else 0.0
+            await self._clock.sleep(delay * self._random.uniform(0.5, 1.0))
             await self._reconnect()
         self._end()
         if self._reason:
@@ -418,6 +427,16 @@ def ranges(numbers: list[int]) -> list[tuple[int, int]]:
         else:
             runs.append((number, number))
     return runs
+
+
+def problem_of(value: Any) -> str:
+    """What keeps *value* from being said on every carrier; empty if nothing does."""
+    try:
+        size = len(msgspec.json.encode(value))
+        msgspec.msgpack.encode(value)  # its integers have 64 bits
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        return f"it has no JSON form: {error}"
+    return f"it has {size} bytes; at most {LONGEST_VALUE}" if size > LONGEST_VALUE else ""
 
 
 def _unknown(call: ToolCall) -> ToolResult:

@@ -8,11 +8,25 @@ from typing import Any, TypeVar
 import msgspec
 
 from loom.bridge.errors import ProtocolError
-from loom.bridge.messages import ClientFrame, ServerFrame
+from loom.bridge.messages import (
+    ClientFrame,
+    ClientMessage,
+    Failure,
+    Report,
+    Result,
+    ServerFrame,
+)
+from loom.contracts import ErrorCode, ToolFailure, ToolResult
 
 F = TypeVar("F", ClientFrame, ServerFrame)
 
 encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
+WRONG: ErrorCode = "ACTION_ERROR"
+LONGEST_REASON = 500
+"""Characters of a reason that are told."""
+_UNSENDABLE = (
+    ProtocolError, TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError,
+)  # fmt: skip
 _CLIENT = msgspec.msgpack.Decoder(ClientFrame)
 _SERVER = msgspec.msgpack.Decoder(ServerFrame)
 
@@ -40,19 +54,34 @@ def decode_server(body: bytes | memoryview) -> ServerFrame:
 def encoded(frame: F, encode: Callable[[F], bytes], limit: int) -> Iterator[bytes]:
     """*frame* as bytes; as several frames if it would be longer than *limit*.
 
-    Raises:
-        ProtocolError: one message alone is too long.
+    What cannot be sent does not end the session, in which it would be sent again after every
+    cut: a message that says so takes its place, and its number.
     """
-    body = encode(frame)
-    if len(body) <= limit:
+    try:
+        body = encode(frame)
+        problem = f"it has {len(body)} bytes, and a frame holds {limit}"
+    except _UNSENDABLE as error:
+        body, problem = b"", str(error)
+    if body and len(body) <= limit:
         yield body
         return
     if len(frame.messages) == 1:
-        raise ProtocolError(
-            "RESOURCE_EXHAUSTED", f"a message of {len(body)} bytes; a frame holds {limit}"
-        )
+        yield encode(type(frame)(frame.first, frame.seen, [_instead(frame.messages[0], problem)]))
+        return
     half = len(frame.messages) // 2
     front, back = frame.messages[:half], frame.messages[half:]
     yield from encoded(type(frame)(frame.first, frame.seen, front), encode, limit)
     second = frame.first + half if frame.first else 0  # 0 = the one after the last
     yield from encoded(type(frame)(second, frame.seen, back), encode, limit)
+
+
+def _instead(message: Any, problem: str) -> Any:
+    """What is said instead of *message*, which cannot be sent."""
+    what = f"a {type(message).__name__.lower()} could not be sent: {problem}"[:LONGEST_REASON]
+    if isinstance(message, Result):
+        return Result(
+            message.ref, ToolResult(message.result.id, error=ToolFailure(what), code=WRONG)
+        )
+    if isinstance(message, ClientMessage):
+        return Report("error", {"code": WRONG, "message": what})
+    return Failure("RESOURCE_EXHAUSTED", what)

@@ -7,7 +7,7 @@ No I/O happens here. A carrier asks `take` for the next frame and hands in what 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from loom.bridge.errors import ProtocolError
@@ -29,6 +29,8 @@ class Stream(Generic[Sent, Got]):
     def __init__(self) -> None:
         self._unsent: deque[Sent] = deque()
         self._unseen: deque[Sent] = deque()
+        self.put: Callable[[Sent], None] = self._unsent.append
+        """Lets a message go with the next frame."""
         self._sent = 0
         self.seen = 0
         """How many of the other end's messages have arrived."""
@@ -53,10 +55,6 @@ class Stream(Generic[Sent, Got]):
     def owes_news(self) -> bool:
         """Whether a frame is due even if there is nothing else to say."""
         return self.seen - self._told >= TELL_EVERY
-
-    def put(self, message: Sent) -> None:
-        """Let *message* go with the next frame."""
-        self._unsent.append(message)
 
     def take(self) -> tuple[int, list[Sent]]:
         """The number of the first message of the next frame, and its messages, maybe none."""

@@ -42,6 +42,8 @@ from loom.bridge.messages import (
     Welcome,
 )
 
+__all__ = ["TextEvent", "decode_client", "decode_server", "encode_client", "encode_server"]
+
 T = TypeVar("T")
 _content = attrgetter("_data", "_payload")
 _json = msgspec.json.Decoder(Raw).decode

@@ -23,6 +23,16 @@ from loom.bridge.errors import BridgeError, Disconnected, ProtocolError, Refused
 from loom.bridge.messages import Failure, FailureCode
 from loom.bridge.text import decode_server, encode_client
 
+__all__ = [
+    "FAREWELL",
+    "PATH",
+    "SUBPROTOCOL",
+    "ClientCarrier",
+    "WebSocketCarrier",
+    "connect",
+    "is_loopback",
+]
+
 PATH = "/bridge"
 SUBPROTOCOL = "loom.v1"
 LONGEST_FRAME = 4 << 20
