@@ -11,7 +11,7 @@ from loom_kernel import Envelope, LoomError, Subscription
 
 from loom_plugin_bridge.access import Scope
 
-BATCH = 256
+BATCH = 1024
 
 
 class Outlet:

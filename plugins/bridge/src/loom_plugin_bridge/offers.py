@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +14,11 @@ from loom.contracts import ToolCall, ToolDescriptor, ToolFailure, ToolResult
 from loom_kernel import BusClosed, Host
 
 from loom_plugin_bridge.access import Scope
+
+MOST = 256
+"""Tools that one session may offer: the broker looks at the schema of each."""
+LONGEST = 512 << 10
+"""Bytes of all their descriptors, as JSON: they are announced as one event."""
 
 
 class Offers:
@@ -96,3 +101,16 @@ class Offers:
             return result.output
         failure = result.error or ToolFailure(result.code)
         raise ToolError(call.name, result.code, failure.message, failure.details)
+
+
+def problem_of_offer(tools: Sequence[ToolDescriptor]) -> str:
+    """What keeps *tools* from being announced; empty if nothing does."""
+    if len(tools) > MOST:
+        return f"{len(tools)} tools; an agent offers at most {MOST}"
+    for tool in tools:
+        if "/" in tool.name or not tool.name:
+            return f"{tool.name[:100]!r} is no name of a tool: a slash separates namespaces"
+        if tool.timeout - tool.timeout != 0:
+            return f"{tool.timeout} is no time for {tool.name[:100]!r}"
+    problem = problem_of(tools, LONGEST)
+    return f"these tools cannot be announced: {problem}" if problem else ""

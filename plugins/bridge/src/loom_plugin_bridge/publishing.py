@@ -123,9 +123,9 @@ class Publisher:
             problem := problem_of_head(message.type, message.fields)
         ):
             return problem
-        size = len(payload if octets is UNSET else octets)
-        if size > self.max_payload:
-            return f"the data has {size} bytes; at most {self.max_payload}"
+        given = octets if payload is UNSET else payload
+        if given is not UNSET and len(given) > self.max_payload:
+            return f"the data has {len(given)} bytes; at most {self.max_payload}"
         if payload is not UNSET:
             try:
                 if not payload.isascii():

@@ -16,7 +16,7 @@ from loom_plugin_bridge.access import Grant, Scope
 from loom_plugin_bridge.calls import Calls
 from loom_plugin_bridge.feed import Outlet
 from loom_plugin_bridge.feeds import Feeds, OpenMailbox
-from loom_plugin_bridge.offers import Offers
+from loom_plugin_bridge.offers import Offers, problem_of_offer
 from loom_plugin_bridge.publishing import Publisher
 
 if TYPE_CHECKING:
@@ -253,7 +253,10 @@ class Session:
         self.failures += message.failed
 
     def _offer(self, message: messages.Offer) -> None:
-        self.host.spawn(self._offers.replace(message.tools), "offer")
+        if problem := problem_of_offer(message.tools):
+            self.fail("INVALID_ARGUMENT", problem, self._number)
+        else:
+            self.host.spawn(self._offers.replace(message.tools), "offer")
 
     def _hello(self, message: messages.Hello) -> None:
         self.fail("FAILED_PRECONDITION", "a hello comes first, and only once", self._number)

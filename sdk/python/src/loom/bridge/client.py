@@ -377,6 +377,7 @@ class Client:
                     self._carrier.wake()
 
     async def _reconnect(self) -> None:
+        """Try until there is a connection."""
         delay = FIRST_DELAY
         while not self._is_ended:
             self._hello.seen = self._stream.seen
@@ -429,14 +430,14 @@ def ranges(numbers: list[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def problem_of(value: Any) -> str:
+def problem_of(value: Any, longest: int = LONGEST_VALUE) -> str:
     """What keeps *value* from being said on every carrier; empty if nothing does."""
     try:
         size = len(msgspec.json.encode(value))
         msgspec.msgpack.encode(value)  # its integers have 64 bits
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         return f"it has no JSON form: {error}"
-    return f"it has {size} bytes; at most {LONGEST_VALUE}" if size > LONGEST_VALUE else ""
+    return f"it has {size} bytes; at most {longest}" if size > longest else ""
 
 
 def _unknown(call: ToolCall) -> ToolResult:

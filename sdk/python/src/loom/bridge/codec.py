@@ -10,7 +10,6 @@ import msgspec
 from loom.bridge.errors import ProtocolError
 from loom.bridge.messages import (
     ClientFrame,
-    ClientMessage,
     Failure,
     Report,
     Result,
@@ -66,7 +65,8 @@ def encoded(frame: F, encode: Callable[[F], bytes], limit: int) -> Iterator[byte
         yield body
         return
     if len(frame.messages) == 1:
-        yield encode(type(frame)(frame.first, frame.seen, [_instead(frame.messages[0], problem)]))
+        instead = _instead(frame.messages[0], problem, is_client=isinstance(frame, ClientFrame))
+        yield encode(type(frame)(frame.first, frame.seen, [instead]))
         return
     half = len(frame.messages) // 2
     front, back = frame.messages[:half], frame.messages[half:]
@@ -75,13 +75,13 @@ def encoded(frame: F, encode: Callable[[F], bytes], limit: int) -> Iterator[byte
     yield from encoded(type(frame)(second, frame.seen, back), encode, limit)
 
 
-def _instead(message: Any, problem: str) -> Any:
+def _instead(message: Any, problem: str, *, is_client: bool) -> Any:
     """What is said instead of *message*, which cannot be sent."""
     what = f"a {type(message).__name__.lower()} could not be sent: {problem}"[:LONGEST_REASON]
     if isinstance(message, Result):
         return Result(
             message.ref, ToolResult(message.result.id, error=ToolFailure(what), code=WRONG)
         )
-    if isinstance(message, ClientMessage):
+    if is_client:
         return Report("error", {"code": WRONG, "message": what})
     return Failure("RESOURCE_EXHAUSTED", what)

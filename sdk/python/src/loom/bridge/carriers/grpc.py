@@ -36,6 +36,7 @@ from loom.bridge.protobuf import (
     read_fields,
 )
 from loom.bridge.protobuf_events import read_event, write_event
+from loom.bridge.stream import BATCH
 
 __all__ = [
     "CODES",
@@ -65,6 +66,10 @@ METHOD = "/loom.bridge.v1.BridgeService/Session"
 LONGEST_FRAME = 4 << 20
 FAREWELL = 2.0
 """Seconds that a connection which is being closed has for what is still to be written."""
+BUSY = 16
+"""Messages in a frame from which on there is a stream of them; fewer leave at once."""
+GATHER = 0.001
+"""Seconds for which a busy stream gathers: a write costs gRPC as much as a hundred messages."""
 SLACK = 1024
 """Bytes by which gRPC's own limit is above ours, so that it is ours that answers."""
 GREETING = ("loom-protocol", str(PROTOCOL))
@@ -201,6 +206,8 @@ class GrpcCarrier(Carrier):
             last = frame.messages[-1] if frame.messages else None
             if type(last) is Failure and last.fatal:
                 self.failure = last
+            if BUSY <= len(frame.messages) < BATCH and not self._is_closing:
+                await asyncio.sleep(GATHER)
         if self._is_closing:
             return False
         await self._due.wait()
