@@ -136,6 +136,31 @@ async def test_a_second_process_of_a_connected_agent_is_refused(site: Site) -> N
     assert refused.value.code == "ALREADY_EXISTS"
 
 
+async def test_of_two_processes_that_come_at_once_one_is_let_in(site: Site) -> None:
+    clients = [site.raw() for _ in range(4)]
+    for client in clients:
+        await client.say(messages.Hello(token=site.token, agent="worker"))
+    answers = [(await client.frame()).messages[0] for client in clients]
+    assert [type(answer) for answer in answers].count(messages.Welcome) == 1
+    refused = [answer for answer in answers if isinstance(answer, messages.Failure)]
+    assert {failure.code for failure in refused} == {"ALREADY_EXISTS"}
+    assert site.record("worker").epoch == 1
+
+
+async def test_what_waits_for_a_client_that_is_no_agent_is_given_up_sooner(site: Site) -> None:
+    """Nobody will come for it, and publishers would wait."""
+    one = site.raw()
+    await one.hello()
+    await one.say(messages.Subscribe(1, ("jobs",), capacity=1, window=1))
+    await listening(site, "jobs")
+    one.cut()
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    for number in range(4):
+        await site.host.publish("jobs", number)
+    assert loop.time() - begun < 3.0
+
+
 @pytest.mark.reliability("R18")
 async def test_a_session_that_was_taken_over_is_fenced(site: Site) -> None:
     """The old process's acknowledgements and its return are refused."""

@@ -8,6 +8,7 @@ import stat
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -25,7 +26,16 @@ from plugins.bridge.tests.test_session import listening
 
 pytestmark = pytest.mark.anyio
 URI = "ws://localhost/bridge"
-ORIGIN = "http://127.0.0.1:8080"
+UPGRADE = (
+    "GET /bridge HTTP/1.1",
+    "Host: localhost",
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    "",
+    "",
+)
 
 
 @pytest.fixture
@@ -180,6 +190,50 @@ async def test_a_token_in_the_address_is_refused_and_explained(site: Site) -> No
     assert status == 400
     assert "hello message" in reason
     assert site.token not in reason
+
+
+@pytest.mark.reliability("S9")
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        "GET /bridge HTTP/1.1",
+        "POST /bridge HTTP/1.1",
+        "OPTIONS /bridge HTTP/1.1",
+        "GET /bridge HTTP/1.0",
+        "GET http://localhost/bridge HTTP/1.1",
+        "CONNECT localhost:1 HTTP/1.1",
+    ],
+)
+async def test_what_is_no_websocket_gets_nothing(site: Site, request_line: str) -> None:
+    """What a page can send without being asked: fetch, forms, EventSource."""
+    reader, writer = await asyncio.open_unix_connection(site.socket)
+    body = f'{{"messages":[{{"kind":"hello","token":"{site.token}"}}]}}'
+    head = f"Host: localhost\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}"
+    writer.write(f"{request_line}\r\n{head}\r\n\r\n{body}".encode())
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+    assert not answer or int(answer.split()[1]) in range(400, 500), answer
+    assert b"Access-Control" not in answer
+    assert b"Server:" not in answer
+
+
+@pytest.mark.reliability("S15")
+async def test_noise_is_survived(site: Site) -> None:
+    random = Random(11)
+    hello = "\r\n".join(UPGRADE).encode()
+    for number in range(100):
+        reader, writer = await asyncio.open_unix_connection(site.socket)
+        noise = random.randbytes(random.randrange(1, 2000))
+        writer.write(hello + noise if number % 2 else noise)
+        writer.write_eof()
+        async with asyncio.timeout(5):
+            with suppress(ConnectionError):
+                await reader.read()
+        writer.close()
+    async with page(site) as script:
+        await say(script, {"kind": "hello", "token": site.token})
+        assert await hear(script, "welcome")
 
 
 @pytest.mark.parametrize(

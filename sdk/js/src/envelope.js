@@ -4,15 +4,24 @@
  * Its names are the same in every language; docs/reference/envelope.md says what they mean.
  */
 
-import { inspect } from "node:util";
+import { fromBase64, toBase64 } from "#platform";
 
+import { InvalidEnvelope, show } from "./errors.js";
+
+/** @typedef {(value: any) => boolean} Check */
+
+/** @type {Check} */
 const text = (value) => typeof value === "string";
+/** @type {Check} */
 const number = (value) => Number.isFinite(value);
+/** @type {Check} */
 const count = (value) => Number.isSafeInteger(value) && value >= 0;
+/** @type {Check} */
 const texts = (value) => Array.isArray(value) && value.every(text);
+/** @param {Check} each @returns {Check} */
 const mapOf = (each) => (value) => isObject(value) && Object.values(value).every(each);
 
-/** Every reserved name but those of the data, and what its value must be. */
+/** Every reserved name but those of the data, and what its value must be. @type {Readonly<Record<string, Check>>} */
 const FIELDS = Object.freeze({
   id: text,
   type: text,
@@ -39,19 +48,6 @@ const FIELDS = Object.freeze({
   expires: number,
   dropped_before: count,
 });
-
-/** What was handed in is not the JSON object of an envelope. */
-export class InvalidEnvelope extends Error {
-  /**
-   * @param {string} field the name that is wrong or missing
-   * @param {string} problem what is wrong with it
-   */
-  constructor(field, problem) {
-    super(`invalid envelope: ${field} ${problem}`);
-    this.name = "InvalidEnvelope";
-    this.field = field;
-  }
-}
 
 /** One event, read-only to its depths. A name in its JSON object that is not reserved is a property too. */
 export class Envelope {
@@ -102,15 +98,17 @@ export class Envelope {
   /** How many events the subscription lost before this one. @type {number} */
   dropped_before;
 
+  /** @type {Record<string, any>} */
   #record;
 
   /**
-   * @param {object} record the JSON object, parsed; it is copied
+   * @param {object} record the JSON object, parsed
+   * @param {{copy?: boolean}} [options] `copy` false = the record is given away, and becomes read-only
    * @throws {InvalidEnvelope} a reserved name is missing, or its value is of the wrong kind
    */
-  constructor(record) {
+  constructor(record, { copy = true } = {}) {
     check(record);
-    this.#record = freeze(structuredClone(record));
+    this.#record = freeze(copy ? structuredClone(record) : record);
     for (const [name, value] of Object.entries(this.#record)) {
       // Not by assignment: a record may bear any name, `__proto__` and `toJSON` included.
       if (!(name in Envelope.prototype)) Object.defineProperty(this, name, { value, enumerable: true });
@@ -126,7 +124,7 @@ export class Envelope {
   /** The value that was published: of any JSON type, or a new `Uint8Array` if it is bytes. */
   get data() {
     if (!Object.hasOwn(this.#record, "data_base64")) return this.#record.data;
-    return Uint8Array.from(Buffer.from(this.#record.data_base64, "base64"));
+    return fromBase64(this.#record.data_base64);
   }
 
   /** The 32 hex digits that all events of one trace share. */
@@ -140,13 +138,13 @@ export class Envelope {
   }
 }
 
-/** @param {unknown} record */
+/** @param {any} record */
 function check(record) {
   if (!isObject(record)) throw new InvalidEnvelope("the record", "is not an object");
   for (const [name, isRight] of Object.entries(FIELDS)) {
     if (!Object.hasOwn(record, name)) throw new InvalidEnvelope(name, "is missing");
     if (!isRight(record[name])) {
-      throw new InvalidEnvelope(name, `cannot be ${inspect(record[name])}`);
+      throw new InvalidEnvelope(name, `cannot be ${show(record[name])}`);
     }
   }
   const binary = Object.hasOwn(record, "data_base64");
@@ -158,7 +156,11 @@ function check(record) {
 
 /** @param {unknown} value */
 function isBase64(value) {
-  return text(value) && Buffer.from(value, "base64").toString("base64") === value;
+  try {
+    return typeof value === "string" && toBase64(fromBase64(value)) === value;
+  } catch {
+    return false;
+  }
 }
 
 /** @param {unknown} value */
@@ -166,8 +168,15 @@ function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Make `value` and all it holds read-only, and return it. */
+/**
+ * Make `value` and all it holds read-only, and return it.
+ *
+ * @template T
+ * @param {T} value
+ * @returns {T}
+ */
 function freeze(value) {
+  /** @type {unknown[]} */
   const waiting = [value];
   while (waiting.length) {
     const next = waiting.pop();

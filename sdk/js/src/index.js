@@ -1,4 +1,26 @@
-/** What a program for Node shares with Loom today: the grammar of topics, and the record of an event. */
+/** What a program in JavaScript needs to take part in a Loom. */
 
-export { Envelope, InvalidEnvelope } from "./envelope.js";
-export { checkPattern, checkTopic, InvalidTopic, matches } from "./topics.js";
+export { Agent } from "./agent.js";
+export { Capability, capability } from "./capability.js";
+export { Context, Thread } from "./context.js";
+export { Envelope } from "./envelope.js";
+export {
+  BackpressureTimeout,
+  BarrierTimeout,
+  BridgeError,
+  BusClosed,
+  Disconnected,
+  HopLimitExceeded,
+  InvalidEnvelope,
+  InvalidTopic,
+  LoomError,
+  NoResponders,
+  PayloadNotSerializable,
+  PayloadTooLarge,
+  ProtocolError,
+  Refused,
+  RequestTimeout,
+  ToolError,
+} from "./errors.js";
+export { Subscription } from "./subscription.js";
+export { checkPattern, checkTopic, matches } from "./topics.js";

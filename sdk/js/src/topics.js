@@ -5,7 +5,7 @@
  * more trailing tokens; a wildcard is a whole token. Grammar: https://docs.nats.io/nats-concepts/subjects
  */
 
-import { inspect } from "node:util";
+import { InvalidTopic } from "./errors.js";
 
 const MAX_LENGTH = 255;
 const MAX_TOKENS = 32;
@@ -23,20 +23,6 @@ const PROBLEMS = Object.freeze({
 
 /** @typedef {keyof typeof PROBLEMS} Problem */
 
-/** A topic or pattern does not follow the grammar. */
-export class InvalidTopic extends Error {
-  /**
-   * @param {unknown} topic what was handed in
-   * @param {Problem} problem which rule it breaks
-   */
-  constructor(topic, problem) {
-    super(`invalid topic ${inspect(topic)}: ${PROBLEMS[problem]}`);
-    this.name = "InvalidTopic";
-    this.topic = topic;
-    this.problem = problem;
-  }
-}
-
 /**
  * Return `topic` if one can publish to it.
  *
@@ -45,8 +31,8 @@ export class InvalidTopic extends Error {
  * @throws {InvalidTopic} it is a pattern, is empty, too long, or has an empty token or white space
  */
 export function checkTopic(topic) {
-  const problem = problemOf(topic) || (isPattern(topic) && "pattern");
-  if (problem) throw new InvalidTopic(topic, problem);
+  const problem = problemOf(topic) || (isPattern(topic) ? "pattern" : "");
+  if (problem) throw new InvalidTopic(topic, problem, PROBLEMS[problem]);
   return topic;
 }
 
@@ -59,7 +45,7 @@ export function checkTopic(topic) {
  */
 export function checkPattern(pattern) {
   const problem = problemOf(pattern);
-  if (problem) throw new InvalidTopic(pattern, problem);
+  if (problem) throw new InvalidTopic(pattern, problem, PROBLEMS[problem]);
   return pattern;
 }
 

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loom.bridge import ProtocolError, Stream
-from loom.bridge.client import ranges
-from loom.bridge.stream import BATCH, KEPT
+from loom.bridge.stream import BATCH, KEPT, ranges
 
 
 class End:

@@ -102,7 +102,8 @@ class Publisher:
 
     def _judge(self, topic: str) -> bool:
         if topic.startswith("$inbox."):
-            return not self._grant.is_confined or topic in self._replies
+            is_own = topic.startswith(self.inbox)
+            return is_own or not self._grant.is_confined or topic in self._replies
         allowed = self._grant.may_publish(topic)
         if len(self._allowed) < JUDGED and len(topic) <= LONGEST_TOPIC:
             self._allowed[topic] = allowed

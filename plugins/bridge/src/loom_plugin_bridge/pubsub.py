@@ -32,8 +32,8 @@ from loom_plugin_bridge.publishing import problem_of_head
 BATCH = 256
 LONGEST = 1 << 20
 """Events and bytes of payload after which a response is sent, whatever else waits."""
-SUBSCRIPTIONS = 256
-"""How many a client may have open."""
+SUBSCRIPTIONS = 100
+"""How many a client may have open: fewer than one connection has streams."""
 PATTERNS = 256
 CAPACITY = 65_536
 _CODES: dict[type[Exception], messages.FailureCode] = {

@@ -91,6 +91,11 @@ class Session:
         return self.carrier is not None
 
     @property
+    def is_kept_waiting(self) -> bool:
+        """Whether nothing is read of it for now, so that it cannot be heard."""
+        return self._is_resting or self._publisher.is_behind
+
+    @property
     def tools(self) -> tuple[str, ...]:
         """The names of what it offers."""
         return self._offers.names
@@ -143,7 +148,9 @@ class Session:
     async def aclose(self) -> None:
         """End the session: its subscriptions, its tools, its calls."""
         self.is_over = True
-        self.detach("the session is over")
+        carrier = self._let_go("the session is over")
+        if carrier is not None:
+            carrier.close()
         await self._offers.aclose()
         await self.host.aclose()
 
@@ -217,9 +224,10 @@ class Session:
         """Read on, or not, by how much waits to be published and what the token's rate allows."""
         if self.carrier is None:
             return
-        if self._is_resting or self._publisher.is_behind:
+        if self.is_kept_waiting:
             self.carrier.pause()
         else:
+            self.heard = self.host.clock.monotonic()
             self.carrier.resume()
 
     def _is_full(self) -> bool:

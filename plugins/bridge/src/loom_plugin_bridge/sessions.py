@@ -39,6 +39,7 @@ class Sessions:
         self._settings = settings
         self._sessions: dict[str, Session] = {}
         self._residents: dict[str, Resident] = {}
+        self._entering: set[str] = set()
         self._fenced: OrderedDict[str, Fence] = OrderedDict()
         self.counts = {"opened": 0, "resumed": 0, "refused": 0}
 
@@ -98,7 +99,14 @@ class Sessions:
             raise Refused(
                 "PERMISSION_DENIED", f"token {grant.name!r} may not act as agent {hello.agent!r}"
             )
-        resident = await self._resident(scope.name(hello.agent), grant)
+        id = scope.name(hello.agent)
+        if id in self._entering:
+            raise Refused("ALREADY_EXISTS", f"another process of agent {id!r} is just coming in")
+        self._entering.add(id)
+        try:
+            resident = await self._resident(id, grant)
+        finally:
+            self._entering.discard(id)
         resident.epoch += 1
         host = self._host.scope(resident.id)
         session = Session(
@@ -212,12 +220,22 @@ class Sessions:
             self._fence(session, "its token was revoked or expired")
             self.end(session)
         elif session.is_connected:
-            if now - session.heard > settings.lease:
+            if now - session.heard > settings.lease and not session.is_kept_waiting:
                 session.close("DEADLINE_EXCEEDED", f"nothing was heard for {settings.lease:g} s")
             session.wake()
-        elif now - session.left > settings.retention:
+        elif now - session.left > self._patience(session):
             self._fence(session, "it was away for too long")
             self.end(session)
+
+    def _patience(self, session: Session) -> float:
+        """Seconds for which *session* may be without a connection.
+
+        Nobody else comes for what a client that is no agent has waiting, and publishers may have
+        to wait for it, so that is given up sooner.
+        """
+        settings = self._settings
+        is_agent = session.resident is not None
+        return settings.retention if is_agent else min(settings.retention, settings.lease)
 
     async def _tell(self, resident: Resident, what: str, reason: str) -> None:
         news = {"id": resident.id, "reason": reason, "origin": resident.origin}

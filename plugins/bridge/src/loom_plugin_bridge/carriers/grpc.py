@@ -38,6 +38,8 @@ FIRST_FRAME = 64 << 10
 """Bytes of the longest frame before the session is open."""
 WAITING = 64
 """Streams whose first frame may be on its way at once: gRPC holds each up to `max_frame`."""
+STREAMS = 128
+"""Calls of one connection at once; with many more, opening and resetting them costs others."""
 GRACE = 2.0
 """Seconds that calls have to end when the listener closes."""
 
@@ -239,7 +241,7 @@ def _options(max_frame: int) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", max_frame + SLACK),
         ("grpc.max_send_message_length", -1),
-        ("grpc.max_concurrent_streams", 1024),
+        ("grpc.max_concurrent_streams", STREAMS),
         ("grpc.server_handshake_timeout_ms", 5_000),
         ("grpc.max_connection_idle_ms", 60_000),
         ("grpc.keepalive_time_ms", 20_000),

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from loom.bridge.bus import RemoteBus
     from loom.bridge.carrier import Carrier, Peer
     from loom.bridge.carriers.frames import FramesCarrier, reachable, server_side
-    from loom.bridge.client import Client, problem_of
-    from loom.bridge.codec import encoded
+    from loom.bridge.client import Client
+    from loom.bridge.codec import encoded, problem_of
     from loom.bridge.connection import connect
     from loom.bridge.errors import BridgeError, Disconnected, ProtocolError, Refused
     from loom.bridge.stream import Stream
@@ -37,8 +37,8 @@ _HOMES = {
     "bus": ("RemoteBus",),
     "carrier": ("Carrier", "Peer"),
     "carriers.frames": ("FramesCarrier", "reachable", "server_side"),
-    "client": ("Client", "problem_of"),
-    "codec": ("encoded",),
+    "client": ("Client",),
+    "codec": ("encoded", "problem_of"),
     "connection": ("connect",),
     "errors": ("BridgeError", "Disconnected", "ProtocolError", "Refused"),
     "stream": ("Stream",),

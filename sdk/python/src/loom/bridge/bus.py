@@ -152,6 +152,11 @@ class RemoteBus:
             raise HopLimitExceeded(topic, cause.thread_id, cause.hop + 1)
         return cause.delivery
 
+    async def flush(self) -> None:
+        """Wait until the server has done all that was said so far."""
+        nothing = Publish(self.new_inbox(), b"null", confirm=True)
+        await self._client.publish_confirmed(nothing)
+
     # -- request and reply -------------------------------------------------------------------
 
     def new_inbox(self) -> str:
@@ -258,6 +263,7 @@ class RemoteBus:
 
     def report(self, error: BaseException, subscription: Subscription, envelope: Envelope) -> None:
         """Tell the log and `$loom.error` that a handler failed."""
+        self._client.failures += 1
         log.error("%s failed on %s", subscription.name, envelope.topic, exc_info=error)
         self.publish_error(
             "ACTION_ERROR",

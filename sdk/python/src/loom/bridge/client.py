@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
-import msgspec
 from loom_kernel import Clock
 
 from loom.bridge.address import Address
 from loom.bridge.carrier import Carrier
+from loom.bridge.codec import problem_of
 from loom.bridge.errors import BridgeError, Disconnected, ProtocolError, Refused
 from loom.bridge.messages import (
     Ack,
@@ -31,7 +31,7 @@ from loom.bridge.messages import (
     Taken,
     Welcome,
 )
-from loom.bridge.stream import Stream
+from loom.bridge.stream import Stream, ranges
 from loom.contracts import ToolCall, ToolFailure, ToolResult
 
 log = logging.getLogger("loom.bridge")
@@ -39,11 +39,16 @@ log = logging.getLogger("loom.bridge")
 FIRST_DELAY = 0.05
 LONGEST_DELAY = 2.0
 """Seconds between two attempts to connect: doubled from the first to the longest, with jitter."""
-LONGEST_VALUE = 2 << 20
-"""Bytes of the arguments and of the output of a call, as JSON."""
 PATIENCE = 10.0
 """Seconds that one attempt may take."""
-FATAL = {"UNAUTHENTICATED", "PERMISSION_DENIED", "INVALID_ARGUMENT", "ALREADY_EXISTS", "ABORTED"}
+FATAL = {
+    "FAILED_PRECONDITION",
+    "UNAUTHENTICATED",
+    "PERMISSION_DENIED",
+    "INVALID_ARGUMENT",
+    "ALREADY_EXISTS",
+    "ABORTED",
+}
 """Refusals that the same hello would meet again."""
 
 Connect = Callable[["Client"], Awaitable[Carrier]]
@@ -69,6 +74,8 @@ class Client:
         """Set when the session is over for good."""
         self.returns = False
         """Whether another process goes on where this one ends: the mailbox is kept for it."""
+        self.failures = 0
+        """How many of the deliveries that are acknowledged next ended in an error."""
         self.reconnects = 0
         self._connect = connect
         self._hello = hello
@@ -165,8 +172,9 @@ class Client:
             return None
         stream = self._stream
         if self._settled:
-            stream.put(Ack(ranges(self._settled)))
+            stream.put(Ack(ranges(self._settled), self.failures))
             self._settled = []
+            self.failures = 0
         now = self._clock.monotonic()
         is_beat_due = now - self._spoke >= self.welcome.heartbeat * 0.8
         if not (stream.unsent or stream.owes_news or is_beat_due):
@@ -309,15 +317,14 @@ class Client:
 
     async def keep(self) -> None:
         """Hold the session until `aclose`: heartbeats, and a new connection after each cut."""
-        delay = 0.0
+        delay, stream = 0.0, self._stream
         while not self._is_ended:
-            before = self._stream.seen
+            seen = stream.seen
             await self._watch()
             if self._is_ended:
                 break
             log.warning("the connection to %s is lost: %s", self.address, self._reason)
-            is_idle = self._stream.seen == before  # what ended it may well end the next one
-            delay = min(delay * 2 or FIRST_DELAY, LONGEST_DELAY) if is_idle else 0.0
+            delay = min(delay * 2 or FIRST_DELAY, LONGEST_DELAY) if stream.seen == seen else 0.0
             await self._clock.sleep(delay * self._random.uniform(0.5, 1.0))
             await self._reconnect()
         self._end()
@@ -413,31 +420,6 @@ class Client:
             taken.cancel()
         if self._room is not None:
             self._room.set()
-
-
-def ranges(numbers: list[int]) -> list[tuple[int, int]]:
-    """*numbers* as runs: the first and last of each.
-
-    >>> ranges([4, 1, 2, 3, 7])
-    [(1, 4), (7, 7)]
-    """
-    runs: list[tuple[int, int]] = []
-    for number in sorted(numbers):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1] = runs[-1][0], number
-        else:
-            runs.append((number, number))
-    return runs
-
-
-def problem_of(value: Any, longest: int = LONGEST_VALUE) -> str:
-    """What keeps *value* from being said on every carrier; empty if nothing does."""
-    try:
-        size = len(msgspec.json.encode(value))
-        msgspec.msgpack.encode(value)  # its integers have 64 bits
-    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        return f"it has no JSON form: {error}"
-    return f"it has {size} bytes; at most {longest}" if size > longest else ""
 
 
 def _unknown(call: ToolCall) -> ToolResult:

@@ -21,6 +21,8 @@ F = TypeVar("F", ClientFrame, ServerFrame)
 
 encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
 WRONG: ErrorCode = "ACTION_ERROR"
+LONGEST_VALUE = 2 << 20
+"""Bytes of the arguments and of the output of a call, as JSON."""
 LONGEST_REASON = 500
 """Characters of a reason that are told."""
 _UNSENDABLE = (
@@ -85,3 +87,13 @@ def _instead(message: Any, problem: str, *, is_client: bool) -> Any:
     if is_client:
         return Report("error", {"code": WRONG, "message": what})
     return Failure("RESOURCE_EXHAUSTED", what)
+
+
+def problem_of(value: Any, longest: int = LONGEST_VALUE) -> str:
+    """What keeps *value* from being said on every carrier; empty if nothing does."""
+    try:
+        size = len(msgspec.json.encode(value))
+        msgspec.msgpack.encode(value)  # its integers have 64 bits
+    except _UNSENDABLE as error:
+        return f"it has no JSON form: {error}"
+    return f"it has {size} bytes; at most {longest}" if size > longest else ""

@@ -119,3 +119,18 @@ class Stream(Generic[Sent, Got]):
         self._sent = 0
         self.seen = self._told = 0
         return left
+
+
+def ranges(numbers: list[int]) -> list[tuple[int, int]]:
+    """*numbers* as runs: the first and last of each.
+
+    >>> ranges([4, 1, 2, 3, 7])
+    [(1, 4), (7, 7)]
+    """
+    runs: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1] = runs[-1][0], number
+        else:
+            runs.append((number, number))
+    return runs

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from loom_kernel import Host, LoomError
 
-from loom.bridge import connect
+from loom.bridge import RemoteBus, connect
 from loom.contracts import AgentDefinition, Mailboxes
 from loom.hosting.actor import PATIENCE, Actor
 
@@ -35,6 +35,8 @@ async def joined(
         actor = Actor(host, definition, patience=patience)
         host.provide(Mailboxes, _Mailbox(actor))
         await actor.start()
+        if isinstance(host.world.bus, RemoteBus):
+            await host.world.bus.flush()  # from here on it receives what anybody publishes
         try:
             yield host
         finally:
