@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import closing, suppress
 from pathlib import Path
+from random import Random
 
 
 class Cutter:
@@ -28,10 +29,11 @@ class Cutter:
     async def start(self) -> None:
         self._server = await asyncio.start_unix_server(self._accept, self.path)
 
-    def cut(self) -> None:
-        """End every line, at once and without a word."""
+    def cut(self, share: float = 1.0, random: Random | None = None) -> None:
+        """End every line, or that *share* of them, at once and without a word."""
         for line in list(self._lines):
-            line.transport.abort()
+            if random is None or random.random() < share:
+                line.transport.abort()
 
     def freeze(self) -> None:
         """Let the lines stand and nothing pass: a half-open connection."""

@@ -185,6 +185,21 @@ async def test_two_namespaces_see_nothing_of_each_other(site: Site) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.feature("SEC-07")
+async def test_an_agents_replies_lie_within_its_namespace(site: Site) -> None:
+    red = [
+        await site.join(agent, token=make(site, agent, namespace="red")) for agent in ("one", "two")
+    ]
+    with red[0].subscribe("nothing.else", name="agent:red/one") as mailbox:
+        await listening(site, "ns.red.agent.one.replies")
+        await site.host.publish("agent.one.replies", "from outside")
+        await red[1].publish("agent.one.replies", "from inside")
+        event = await mailbox.receive()
+    assert event is not None
+    assert (event.topic, event.data) == ("agent.one.replies", "from inside")
+
+
+@pytest.mark.anyio
+@pytest.mark.feature("SEC-07")
 async def test_a_namespaces_tools_are_its_own(site: Site) -> None:
     red, blue = site.raw(), site.raw()
     await red.hello(token=make(site, "red", namespace="red"), agent="worker")

@@ -23,7 +23,9 @@ POISONED = 3
 class Resident:
     """One agent id: its mailbox, its session, and what the directory says of it."""
 
-    def __init__(self, host: Host, id: str, heartbeat: float, end: Callable[[str], Any]) -> None:
+    def __init__(
+        self, host: Host, id: str, replies: str, heartbeat: float, end: Callable[[str], Any]
+    ) -> None:
         self.id = id
         self.host = host
         self.epoch = 0
@@ -33,7 +35,7 @@ class Resident:
         self._heartbeat = heartbeat
         self._end = end
         self._mailbox: Subscription | None = None
-        self._topics: tuple[str, ...] = (f"agent.{id}.replies",)
+        self._topics: tuple[str, ...] = (replies,)
         self._outside: tuple[str, ...] = ()
         self._again: list[Envelope] = []
         self._deaths = 0

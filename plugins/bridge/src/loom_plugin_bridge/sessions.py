@@ -127,7 +127,9 @@ class Sessions:
         resident = self._residents.get(id)
         if resident is None:
             host = self._host.scope(id)
-            resident = Resident(host, id, self._settings.heartbeat, self._dismiss)
+            scope = Scope(grant.namespace)
+            replies = scope.topic(f"agent.{scope.own_name(id)}.replies")
+            resident = Resident(host, id, replies, self._settings.heartbeat, self._dismiss)
             self._residents[id] = resident
             try:
                 await self._agents.admit(resident)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import trio_text
 from trio_text import Library, Passage, aspects, file_name, words, write
@@ -35,7 +36,7 @@ def test_words_of_one_stem_are_the_same() -> None:
 
 
 def test_an_answer_cites_its_sources_and_ends_with_a_summary() -> None:
-    findings = [
+    findings: list[dict[str, Any]] = [
         {"aspect": "one", "passages": [{"text": "It is so.", "source": "a.md"}]},
         {"aspect": "two", "passages": []},
     ]

@@ -232,12 +232,11 @@ def _origin(connection: ServerConnection) -> str:
 
 
 def _token(connection: ServerConnection) -> str:
-    """The bearer token among the headers; empty if there is none."""
+    """The bearer token among the headers; empty if there is none, or more than one."""
     request = connection.request
-    for value in request.headers.get_all("Authorization") if request is not None else ():
-        if value[:7].lower() == "bearer ":
-            return str(value[7:].strip())
-    return ""
+    said = request.headers.get_all("Authorization") if request is not None else []
+    value = str(said[0]) if len(said) == 1 else ""
+    return value[7:].strip() if value[:7].lower() == "bearer " else ""
 
 
 def _has_port(host: str) -> bool:
