@@ -40,9 +40,9 @@ def write(paths: Paths, text: str) -> None:
 
 def test_each_shipped_profile_has_exactly_its_features(paths: Paths) -> None:
     assert plugins(paths, "mobile-lite") == ["agents"]
-    desktop = ["agents", "control", "files", "hosts", "native", "timers", "tools"]
+    desktop = ["agents", "bridge", "control", "files", "hosts", "native", "timers", "tools"]
     assert plugins(paths, "desktop") == plugins(paths, "desktop-plus") == desktop
-    assert plugins(paths, "server") == ["agents", "control", "timers", "tools"]
+    assert plugins(paths, "server") == ["agents", "bridge", "control", "timers", "tools"]
     adapters = {}
     for name in ("desktop", "desktop-plus"):
         config, _, _ = load_profiled_config(paths, name, environ={})
@@ -51,7 +51,7 @@ def test_each_shipped_profile_has_exactly_its_features(paths: Paths) -> None:
 
 
 def test_every_plugin_of_a_shipped_profile_is_one_of_ours(paths: Paths) -> None:
-    known = {"agents", "control", "files", "hosts", "native", "timers", "tools"}
+    known = {"agents", "bridge", "control", "files", "hosts", "native", "timers", "tools"}
     assert known.issuperset(plugins(paths, "desktop-plus"))
     assert isinstance(installed(), dict)
 

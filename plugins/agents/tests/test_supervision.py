@@ -83,7 +83,10 @@ async def test_an_exit_without_failure_is_an_end(
     app: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    write(app, "ada", "async def leave(ctx, topic, event): os._exit(0)\nagent._on_event = leave")
+    left = app / "left"  # the event that it does not finish comes again
+    code = f"async def leave(ctx, topic, event):\n    if os.path.exists({str(left)!r}): return\n"
+    code += f"    open({str(left)!r}, 'x').close()\n    os._exit(0)\nagent._on_event = leave"
+    write(app, "ada", code)
     async with start(app) as loom:
         await loom.state("ada", "running")
         await loom.host.publish("ada.hears")

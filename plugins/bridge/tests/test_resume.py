@@ -216,4 +216,4 @@ async def test_connections_that_come_and_go_leave_nothing_behind(site: Site) -> 
     assert site.subscriptions() == before[0]
     # gRPC's core keeps descriptors of its own for a while; they do not grow with the rounds.
     slack = 64 if site.scheme.startswith("grpc") else 0
-    await wait_until(lambda: descriptors() <= before[1] + slack)
+    await wait_until(lambda: descriptors() <= before[1] + slack, timeout=30)
