@@ -30,10 +30,11 @@ def say(text: str) -> None:
 
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    known = list(dict.fromkeys(group.name for group in GROUPS))
     parser.add_argument("--quick", action="store_true", help="one short round, no peers")
     parser.add_argument(
-        "--only", action="append", choices=[group.name for group in GROUPS], metavar="NAME",
-        help=f"only this group: {', '.join(group.name for group in GROUPS)}",
+        "--only", action="append", choices=known, metavar="NAME",
+        help=f"only this group: {', '.join(known)}",
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, metavar="N", help=f"default {ROUNDS}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to FILE too")
@@ -53,9 +54,9 @@ def prepare(chosen: argparse.Namespace, names: set[str]) -> Plan:
             lite = install_lite(cache, say)
         except RuntimeError as error:
             lite = str(error)
-    kinds = {name.partition("/")[0] for name in names}
-    has_peers = not (chosen.quick or chosen.no_peers) and kinds & PEERS.keys()
-    peers = install_peers(cache, say) if has_peers else {}
+    wanted = {name.partition("/")[0] for name in names} & PEERS.keys()
+    has_peers = not (chosen.quick or chosen.no_peers)
+    peers = install_peers(cache, sorted(wanted), say) if has_peers else {}
     seconds, starts = (QUICK_SECONDS, QUICK_STARTS) if chosen.quick else (SECONDS, STARTS)
     return Plan(seconds, starts, cache, lite, peers)
 

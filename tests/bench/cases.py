@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +10,14 @@ from pathlib import Path
 
 from loom_plugin_bench import CASES, Case, bench_case
 
-from tests.bench.environments import PEERS, ROOT, lite_variables, packages_of, python_of
+from tests.bench.environments import (
+    PEERS,
+    ROOT,
+    desktop_variables,
+    lite_variables,
+    packages_of,
+    python_of,
+)
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 AGENTS = 10_000
@@ -23,6 +31,15 @@ STARTS: dict[str, tuple[str, ...]] = {
     "start/help": ("loom", "--help"),
 }
 FIRST = 'rm -rf "$XDG_CACHE_HOME/loom"; exec "$0" kernel --profile mobile-lite --exit-when-ready'
+#: Name → the options with which the desktop profile is started in this environment.
+DESKTOPS: dict[str, tuple[str, ...]] = {
+    "desktop/bridge": (),
+    "desktop/bridge-no-grpc": ("--set", "plugins.bridge.grpc=false"),
+    "desktop/bridge-frames-only": (
+        "--set", "plugins.bridge.grpc=false", "--set", "plugins.bridge.websocket=false",
+    ),
+    "desktop/without-bridge": ("--without", "bridge"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +63,13 @@ class Plan:
             return Case(name, command, ROOT)
         if kind == "start":
             return self._start(name)
+        if kind == "desktop":
+            return self._desktop(name)
+        if kind == "bridge":
+            scenario, _, system = rest.partition("/")
+            if "javascript" in system and shutil.which("node") is None:
+                return "there is no node"
+            return self._bridge(name, scenario, system, sys.executable)
         return self._peer(name, kind, rest)
 
     def _seconds(self, name: str) -> float:
@@ -67,10 +91,33 @@ class Plan:
         launcher = (sys.executable, "-I", "-S", str(LAUNCHER), str(self.starts))
         return Case(name, launcher + command, self.cache / "work", lite_variables(self.cache))
 
+    def _desktop(self, name: str) -> Case:
+        loom = str(Path(sys.executable).with_name("loom"))
+        command = (loom, "kernel", "--profile", "desktop", "--exit-when-ready", *DESKTOPS[name])
+        launcher = (sys.executable, "-I", "-S", str(LAUNCHER), str(self.starts))
+        variables = desktop_variables(self.cache)
+        return Case(name, launcher + command, self.cache / "desktop", variables)
+
+    def _bridge(self, name: str, scenario: str, system: str, python: str) -> Case:
+        """What crosses processes takes longer to become even, and each fault its time."""
+        seconds = self.seconds * (16 if scenario == "links" else 4)
+        command = (
+            sys.executable,
+            "-m",
+            "tests.bench.bridge",
+            scenario,
+            system,
+            str(seconds),
+            python,
+        )
+        return Case(name, command, ROOT)
+
     def _peer(self, name: str, peer: str, scenario: str) -> Case | str:
         environment = self.peers.get(peer, "left out")
         if isinstance(environment, str):
             return environment
+        if not PEERS[peer].module:
+            return self._bridge(name, scenario, peer, str(python_of(environment)))
         module = f"tests.bench.peers.{PEERS[peer].module}"
         command = (str(python_of(environment)), "-m", module, scenario, str(self._seconds(name)))
         # The workload needs nothing but the standard library.

