@@ -110,7 +110,7 @@ class Bus:
             BackpressureTimeout: a full subscription took it not in time; the others did.
             BusClosed: the runtime is stopping.
         """
-        taken = self._offer(identity, topic, data, type, fields)
+        taken = self._offer(self._routes[topic], identity, topic, data, type, fields)
         if self._blocked:
             blocked, self._blocked = self._blocked, []
             taken += await self._wait_for(blocked)
@@ -129,16 +129,17 @@ class Bus:
         Raises:
             BackpressureTimeout: a subscription that loses nothing is full; nobody got the event.
         """
-        for one_of in self._routes[topic].credit:
+        route = self._routes[topic]
+        for one_of in route.credit:
             if len(one_of[0].queue) < one_of[0].fast_limit:
                 continue
             wanting = [one for one in one_of if not one.types or (type or topic) in one.types]
             if wanting and all(one.needs_credit for one in wanting):
                 raise BackpressureTimeout(topic, wanting[0].name, 0.0)
-        taken = self._offer(identity, topic, data, type, fields)
+        taken = self._offer(route, identity, topic, data, type, fields)
         if self._blocked:  # a filter made another event of it
             blocked, self._blocked = self._blocked, []
-            full, route, envelope = blocked[0]
+            full, _, envelope = blocked[0]
             for subscription, _, _ in blocked:
                 route.counts.offered += 1
                 subscription.give_up(envelope)
@@ -146,10 +147,15 @@ class Bus:
         return taken
 
     def _offer(  # noqa: C901  # the hot path: a call more would cost more than it explains
-        self, identity: Identity, topic: str, data: Any, type: str, fields: EnvelopeFields
+        self,
+        route: Route,
+        identity: Identity,
+        topic: str,
+        data: Any,
+        type: str,
+        fields: EnvelopeFields,
     ) -> int:
         """Stamp an envelope and deliver it; whom a publisher must wait for is in `_blocked`."""
-        route = self._routes[topic]
         if fields or self._refuses_roots or get_cause() is not None:
             envelope = self._derive(identity, topic, data, type, fields)
         else:

@@ -11,7 +11,7 @@ from loom_kernel import Envelope, LoomError, Subscription
 
 from loom_plugin_bridge.access import Scope
 
-BATCH = 1024
+BATCH = 256
 
 
 class Outlet:
@@ -102,30 +102,37 @@ class Feed:
                 return
 
     def _hand_down(self, envelopes: list[Envelope], *, is_repeated: bool = False) -> None:
-        outlet = self.outlet
+        outlet, sub, put = self.outlet, self.number, self.outlet.put
+        is_plain = outlet.watch is None and outlet.scope.is_open
+        unsettled, longest, counts = outlet.unsettled, outlet.longest, bool(self.window)
+        number = 0
         for envelope in envelopes:
-            number = 0
-            if self.window:
-                outlet.deliveries = number = outlet.deliveries + 1
             try:
                 event = envelope.packed()
             except LoomError as error:
-                failure = messages.Failure("INVALID_ARGUMENT", str(error))
-                outlet.put(failure)
+                put(messages.Failure("INVALID_ARGUMENT", str(error)))
                 continue
-            if (size := len(event.payload)) > outlet.longest:
-                told = f"event {event.id} has {size} bytes of data; a frame holds {outlet.longest}"
-                outlet.put(messages.Failure("RESOURCE_EXHAUSTED", told))
+            if (size := len(event.payload)) > longest:
+                told = f"event {event.id} has {size} bytes of data; a frame holds {longest}"
+                put(messages.Failure("RESOURCE_EXHAUSTED", told))
                 continue
-            if number:
+            if counts:
+                outlet.deliveries = number = outlet.deliveries + 1
                 self.outstanding += 1
-                outlet.unsettled[number] = self, envelope
-            if outlet.watch is not None:
-                outlet.watch(envelope)
-            if not outlet.scope.is_open:
-                event = msgspec.structs.replace(
-                    event,
-                    topic=outlet.scope.own_topic(event.topic),
-                    sender=outlet.scope.own_name(event.sender),
-                )
-            outlet.put(messages.Deliver(self.number, event, number, is_repeated))
+                unsettled[number] = self, envelope
+            if not is_plain:
+                event = self._in_scope(envelope, event)
+            put(messages.Deliver(sub, event, number, is_repeated))
+
+    def _in_scope(self, envelope: Envelope, event: Envelope) -> Envelope:
+        """*event* as a client that may not see everything knows it."""
+        outlet = self.outlet
+        if outlet.watch is not None:
+            outlet.watch(envelope)
+        if outlet.scope.is_open:
+            return event
+        return msgspec.structs.replace(
+            event,
+            topic=outlet.scope.own_topic(event.topic),
+            sender=outlet.scope.own_name(event.sender),
+        )

@@ -35,6 +35,10 @@ class Client(Protocol):
         """Say *message* as soon as possible."""
         ...
 
+    def mention(self, message: messages.ServerMessage) -> None:
+        """Say *message* with whatever is said next, or in a moment."""
+        ...
+
     def fail(self, code: messages.FailureCode, reason: str, about: int) -> None:
         """Say that message *about* could not be done."""
         ...
@@ -160,11 +164,16 @@ class Publisher:
             self._client.fail("INVALID_ARGUMENT", str(error), number)
         else:
             if message.confirm:
-                self._client.say(messages.Taken(number, taken))
+                self._confirm(number, taken)
         finally:
             if cause is not None:
                 current.set(None)
         return True
+
+    def _confirm(self, number: int, taken: int) -> None:
+        """That nobody heard is news; that somebody did can go with the reply that follows."""
+        tell = self._client.mention if taken else self._client.say
+        tell(messages.Taken(number, taken))
 
     def _postpone(self, number: int, message: messages.Publish, cause: Envelope | None) -> None:
         """Publish when there is room, in order; who sends on meanwhile is made to wait too."""
@@ -191,7 +200,7 @@ class Publisher:
         try:
             taken = await self._host.publish(*self._arguments(message), **(message.fields or {}))
             if message.confirm:
-                self._client.say(messages.Taken(number, taken))
+                self._confirm(number, taken)
         except BackpressureTimeout as error:
             self._client.fail("RESOURCE_EXHAUSTED", str(error), number)
         except LoomError as error:

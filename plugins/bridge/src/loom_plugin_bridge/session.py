@@ -5,6 +5,7 @@ Everything here runs on one event loop and nothing waits; what must wait is a ta
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from loom_plugin_bridge.publishing import Publisher
 if TYPE_CHECKING:
     from loom_plugin_bridge.resident import Resident
 
+MOMENT = 0.005
+"""Seconds that what is only mentioned may wait for something to go with."""
 LONGEST = 2000
 """Characters of each detail of a client's report that are passed on, and of what it is told."""
 
@@ -60,7 +63,7 @@ class Session:
         self._spoke = 0.0
         self._number = 0
         self._allowance, self._refilled = grant.rate, self.heard
-        self._is_resting = False
+        self._is_resting = self._is_mentioning = False
         self.outlet = Outlet(self._stream.put, self.wake, self._is_full, scope)
         self._feeds = Feeds(self, host, grant, scope, self.outlet, open_mailbox)
         self._publisher = Publisher(self, host, grant, scope, self._feeds.cause)
@@ -214,6 +217,17 @@ class Session:
     def say(self, message: messages.ServerMessage) -> None:
         """Say *message* as soon as possible."""
         self._stream.put(message)
+        self.wake()
+
+    def mention(self, message: messages.ServerMessage) -> None:
+        """Say *message* with whatever is said next, or in a moment."""
+        self._stream.put(message)
+        if not self._is_mentioning:
+            self._is_mentioning = True
+            asyncio.get_running_loop().call_later(MOMENT, self._mentioned)
+
+    def _mentioned(self) -> None:
+        self._is_mentioning = False
         self.wake()
 
     def fail(self, code: messages.FailureCode, reason: str, about: int) -> None:

@@ -69,6 +69,7 @@ class RemoteBus:
         self.capacity: dict[Qos, int] = {"realtime": 64, "batched": 1024, "background": 4096}
         self.accounts = Accounts(lambda _: "remote")
         self._client = client
+        self._asked: dict[str, asyncio.Future[Envelope]] = {}
         self._inboxes: dict[str, Subscription] = {}
         self._remote: dict[int, Subscription] = {}
         self._numbers: dict[Subscription, int] = {}
@@ -180,20 +181,20 @@ class RemoteBus:
         fields.setdefault("expires", self.now() + timeout)
         message = self._message(topic, data, type, fields)
         message.confirm = True
-        with self.subscribe(identity.name, [inbox], qos="realtime", capacity=1) as replies:
-            taken = self._client.publish_confirmed(message)
-            taken.add_done_callback(lambda known: _close_if_unheard(known, replies))
-            try:
-                async with asyncio.timeout(timeout):
-                    reply = await replies.receive()
-            except TimeoutError:
-                late = {"topic": topic, "timeout": timeout}
-                self._client.send(Report("request.timed_out", late))
-                raise RequestTimeout(topic, timeout, inbox) from None
-            finally:
-                taken.cancel()
-        if reply is None:
-            _raise_refusal(topic, taken)
+        answer: asyncio.Future[Envelope] = asyncio.get_running_loop().create_future()
+        self._asked[inbox] = answer
+        taken = self._client.publish_confirmed(message)
+        taken.add_done_callback(lambda known: _fail_if_unheard(topic, known, answer))
+        try:
+            async with asyncio.timeout(timeout):
+                reply = await answer
+        except TimeoutError:
+            late = {"topic": topic, "timeout": timeout}
+            self._client.send(Report("request.timed_out", late))
+            raise RequestTimeout(topic, timeout, inbox) from None
+        finally:
+            del self._asked[inbox]
+            taken.cancel()
         cause = current.get()
         if cause is not None and not reply.labels <= cause.labels:
             current.set(msgspec.structs.replace(cause, labels=cause.labels | reply.labels))
@@ -306,6 +307,10 @@ class RemoteBus:
         event = message.event
         subscription = self._remote.get(message.sub)
         if subscription is None:
+            if (answer := self._asked.get(event.topic)) is not None:
+                if not answer.done():
+                    answer.set_result(event)
+                return
             subscription = self._inboxes.get(event.topic)
             if message.number:
                 self._client.settle(message.number)
@@ -353,12 +358,13 @@ def _sendable(topic: str, fields: EnvelopeFields) -> Fields:
     return known  # type: ignore[return-value]  # `checked_fields` let nothing else through
 
 
-def _close_if_unheard(taken: asyncio.Future[int], replies: Subscription) -> None:
-    if not taken.cancelled() and (taken.exception() is not None or taken.result() == 0):
-        replies.close()
-
-
-def _raise_refusal(topic: str, taken: asyncio.Future[int]) -> NoReturn:
-    if taken.done() and not taken.cancelled() and (error := taken.exception()) is not None:
-        raise error
-    raise NoResponders(topic)
+def _fail_if_unheard(
+    topic: str, taken: asyncio.Future[int], answer: asyncio.Future[Envelope]
+) -> None:
+    """No answer comes to what the server refused, or nobody heard."""
+    if taken.cancelled() or answer.done():
+        return
+    if (error := taken.exception()) is not None:
+        answer.set_exception(error)
+    elif taken.result() == 0:
+        answer.set_exception(NoResponders(topic))

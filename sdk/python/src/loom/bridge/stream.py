@@ -15,7 +15,7 @@ from loom.bridge.errors import ProtocolError
 Sent = TypeVar("Sent")
 Got = TypeVar("Got")
 
-BATCH = 1024
+BATCH = 256
 """Messages that go into one frame at most."""
 KEPT = 4096
 """Messages that may wait for the other end to see them; beyond, `is_full`."""

@@ -26,10 +26,18 @@ Answer = Callable[["FramesCarrier"], Peer[Any, Any]]
 
 
 class FramesCarrier(asyncio.BufferedProtocol, Carrier):
-    """One end of the socket. *limit* is the longest frame that is taken and sent, in bytes."""
+    """One end of the socket. *limit* is the longest frame that is taken and sent, in bytes.
+
+    An eager one writes when it is woken; else what is said in one turn of the loop goes together.
+    """
 
     def __init__(
-        self, answer: Answer, decode: Callable[[bytes | memoryview], Any], *, limit: int
+        self,
+        answer: Answer,
+        decode: Callable[[bytes | memoryview], Any],
+        *,
+        limit: int,
+        is_eager: bool = False,
     ) -> None:
         self.limit = limit
         self._answer = answer
@@ -40,12 +48,17 @@ class FramesCarrier(asyncio.BufferedProtocol, Carrier):
         self._buffer = bytearray(READ)
         self._begin = self._end = 0
         self._closed = asyncio.Event()
+        self._is_eager, self._is_reading = is_eager, False
         self._is_due = self._is_full = self._is_closing = self._is_paused = False
 
     # -- Carrier -----------------------------------------------------------------------------
 
     def wake(self) -> None:
-        if not (self._is_due or self._is_full):
+        if self._is_due or self._is_full:
+            return
+        if self._is_eager and not self._is_reading:
+            self._flush()
+        else:
             self._is_due = True
             self._loop.call_soon(self._flush)
 
@@ -97,6 +110,7 @@ class FramesCarrier(asyncio.BufferedProtocol, Carrier):
     def _read(self) -> None:
         """Hand over the whole frames that are there, and make room for the rest of the next."""
         needed = 4
+        self._is_reading = True
         try:
             while not (self._is_paused or self._is_closing):
                 needed = self._frame_length()
@@ -108,6 +122,8 @@ class FramesCarrier(asyncio.BufferedProtocol, Carrier):
                     self._hand_over(body)
         except ProtocolError as error:
             self._fail(error)
+        finally:
+            self._is_reading = False
         self._make_room(needed)
 
     def _frame_length(self) -> int:
@@ -185,7 +201,7 @@ async def connect(path: Path, peer: Peer[Any, Any], *, limit: int) -> FramesCarr
 
 def server_side(answer: Answer) -> FramesCarrier:
     """What a listener makes for each connection; whoever answers raises its `limit` later."""
-    return FramesCarrier(answer, decode_client, limit=FIRST_FRAME)
+    return FramesCarrier(answer, decode_client, limit=FIRST_FRAME, is_eager=True)
 
 
 @contextmanager
