@@ -147,14 +147,9 @@ class Bus:
         return taken
 
     def _offer(  # noqa: C901  # the hot path: a call more would cost more than it explains
-        self,
-        route: Route,
-        identity: Identity,
-        topic: str,
-        data: Any,
-        type: str,
+        self, route: Route, identity: Identity, topic: str, data: Any, type: str,
         fields: EnvelopeFields,
-    ) -> int:
+    ) -> int:  # fmt: skip
         """Stamp an envelope and deliver it; whom a publisher must wait for is in `_blocked`."""
         if fields or self._refuses_roots or get_cause() is not None:
             envelope = self._derive(identity, topic, data, type, fields)
