@@ -7,13 +7,15 @@ packages=(
     git      # the tests read which files are tracked
     make     # the entry to everything
     nodejs   # plugins and tools in JavaScript
-    npm      # what the JavaScript SDK needs for its tests
     procps   # ps: tests look for processes left behind
     util-linux # flock, setsid, unshare: faults and single-instance tests
 )
 
 # Debian's python3 leaves out ensurepip, which `python3 -m venv` needs.
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
+
+# The JavaScript SDK's tests need npm. Some packages of nodejs bring it and conflict with Debian's own.
+command -v npm >/dev/null || packages+=(npm)
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     echo "This script knows only Debian and its relatives. Install by hand: ${packages[*]}" >&2
