@@ -15,8 +15,8 @@ import io
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,11 +64,11 @@ def find_before(root: Path) -> str:
 
 def take_out(root: Path, before: str, folder: Path) -> bool:
     """Put the .proto files of *before* below *folder*; False if it had none."""
-    packed = git(root, "archive", "--format=tar", before, "proto/loom")
+    packed = git(root, "archive", "--format=zip", before, "proto/loom")
     if packed is None:
         return False
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        archive.extractall(folder)
     shutil.copyfile(root / "proto" / RULES, folder / "proto" / RULES)
     return True
 
