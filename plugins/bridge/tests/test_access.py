@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from loom import Agent
 from loom.bridge import Refused, messages
 from loom.contracts import ToolCall, ToolDescriptor
 from loom_kernel import Host, LoomError, RequestTimeout, matches
@@ -137,6 +138,25 @@ async def test_a_token_confines_topics_and_tools(site: Site) -> None:
     assert (await client.next(messages.Result)).result.code == "PERMISSION_DENIED"
     await client.say(messages.Subscribe(1, ("home.>",)), messages.Publish("home.set.a", b"1"))
     assert (await client.next(messages.Deliver)).event.topic == "home.set.a"
+
+
+@pytest.mark.anyio
+@pytest.mark.feature("ENV-03")
+async def test_an_agent_needs_no_grant_for_its_own_replies(site: Site) -> None:
+    token = make(site, "phone", agents=("phone",), publish=("home.set",), subscribe=("home.>",))
+    heard: list[str] = []
+
+    async def hear(ctx: object, topic: str, event: object) -> None:
+        heard.append(topic)
+
+    agent = Agent("phone", ["home.>"], on_event=hear, address=site.address, token=token)
+    await agent.start()
+    assert site.record("phone").topics == ("agent.phone.replies", "home.>")
+    await site.told("agent.phone.started")
+    await site.host.publish("home.lamp")
+    await site.host.publish("agent.phone.replies")
+    await wait_until(lambda: heard == ["home.lamp", "agent.phone.replies"])
+    await agent.stop()
 
 
 @pytest.mark.anyio
@@ -284,6 +304,14 @@ def test_a_token_is_made_listed_and_revoked(home: Path) -> None:
         ("create", "x", "--expires", "0d"),
         ("create", "x", "--namespace", "a.b"),
         ("create", "x", "--rate", "0"),
+        ("create", "x", "--namespace", ""),
+        ("create", "x", "--agent", ""),
+        ("create", "x", "--publish", ""),
+        ("create", ""),
+        ("create", "a\nb"),
+        ("create", "$loom"),
+        ("create", "a/b"),
+        ("create", "tools"),
     ],
 )
 def test_wrong_options_are_usage_errors(home: Path, arguments: tuple[str, ...]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from loom.bridge import connect
 from loom_kernel import Encoded, Envelope, Host, InvalidTopic, NoResponders, RequestTimeout
 from loom_kernel.testing import wait_until
 
@@ -200,8 +201,6 @@ async def test_a_thousand_requests_leave_no_subscription(site: Site) -> None:
 
 @pytest.mark.feature("BRG-01")
 async def test_an_agent_is_in_the_directory_until_it_leaves(site: Site) -> None:
-    from loom.bridge import connect
-
     async with connect(site.address, agent="alice", metadata={"team": "red"}) as client:
         client.subscribe("orders.>", name="agent:alice")
         await wait_until(lambda: "orders.>" in site.record("alice").topics)
@@ -240,3 +239,14 @@ async def test_a_slow_client_makes_its_publisher_wait_and_nobody_else(site: Site
 async def _flood(host: Host, count: int) -> None:
     for number in range(count):
         await host.publish("work", number)
+
+
+async def test_what_was_published_before_a_clean_end_arrives(site: Site) -> None:
+    for number in range(20):
+        async with connect(site.address, token=site.token) as client:
+            for part in range(100):
+                await client.publish("last.words", (number, part))
+    events = site.events.on("last.words")
+    assert [tuple(event.data) for event in events] == [
+        (n, p) for n in range(20) for p in range(100)
+    ]

@@ -33,6 +33,14 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     expires: float = 0.0
     """UNIX seconds; 0 = never."""
 
+    def of_agent(self, id: str) -> Grant:
+        """The same, with what every agent may: receive its replies, and tell of itself."""
+        return msgspec.structs.replace(
+            self,
+            publish=(*self.publish, f"agent.{id}.>"),
+            subscribe=(*self.subscribe, f"agent.{id}.replies"),
+        )
+
     def may_act_as(self, agent: str) -> bool:
         return any(fnmatchcase(agent, pattern) for pattern in self.agents)
 

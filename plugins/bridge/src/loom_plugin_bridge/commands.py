@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from loom_kernel import LoomError, RealClock, check_pattern, find_paths
 from loom_plugin_bridge.access import ANY, EVERYTHING, Grant
 from loom_plugin_bridge.tokens import Tokens
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+RESERVED = ("agents", "bridge", "cli", "control", "local", "tools")
+"""Names under which Loom itself speaks."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -39,7 +43,25 @@ def _parse_patterns(ctx: click.Context, option: click.Parameter, many: tuple[str
         raise click.BadParameter(str(error)) from error
 
 
-def _parse_namespace(ctx: click.Context, option: click.Parameter, text: str) -> str:
+def _parse_name(ctx: click.Context, argument: click.Parameter, text: str) -> str:
+    if not NAME.fullmatch(text) or text in RESERVED:
+        raise click.BadParameter(
+            f"{text!r}: a name begins with a letter or digit and has up to 64 letters, digits, "
+            f"dots, dashes and underlines; {', '.join(RESERVED)} are taken"
+        )
+    return text
+
+
+def _parse_texts(ctx: click.Context, option: click.Parameter, many: tuple[str, ...]) -> Any:
+    if "" in many:
+        raise click.BadParameter("is empty; leave the option out, or say what it allows")
+    return many
+
+
+def _parse_namespace(ctx: click.Context, option: click.Parameter, text: str | None) -> str:
+    if text == "":
+        raise click.BadParameter("is empty; leave the option out for no namespace")
+    text = text or ""
     if text and not text.replace("-", "").replace("_", "").isalnum():
         raise click.BadParameter(f"{text!r}: use letters, digits, - and _ only")
     return text
@@ -65,17 +87,27 @@ def token() -> None:
 
 
 @token.command()
-@click.argument("name")
-@click.option("--agent", multiple=True, help="Agent id it may act as; * stands for any letters.")
+@click.argument("name", callback=_parse_name)
+@click.option(
+    "--agent",
+    multiple=True,
+    callback=_parse_texts,
+    help="Agent id it may act as; * stands for any letters.",
+)
 @click.option(
     "--publish", multiple=True, callback=_parse_patterns, help="Topics it may publish to."
 )
 @click.option(
     "--subscribe", multiple=True, callback=_parse_patterns, help="Topics it may subscribe to."
 )
-@click.option("--tool", multiple=True, help="Tools it may call; * stands for any letters.")
 @click.option(
-    "--namespace", default="", callback=_parse_namespace,
+    "--tool",
+    multiple=True,
+    callback=_parse_texts,
+    help="Tools it may call; * stands for any letters.",
+)
+@click.option(
+    "--namespace", default=None, callback=_parse_namespace,
     help="Confine it: it sees only topics, agents and tools of this namespace.",
 )  # fmt: skip
 @click.option("--expires", default="", callback=_parse_time, help="When it ends: 12h, 30d.")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 from loom.bridge import messages
-from loom_kernel import BackpressureTimeout, Encoded, Envelope, Host, LoomError, current
+from loom_kernel import BackpressureTimeout, BusClosed, Encoded, Envelope, Host, LoomError, current
 from msgspec import UNSET
 
 from loom_plugin_bridge.access import Grant, Scope
@@ -160,6 +160,8 @@ class Publisher:
                 taken = self._send(*self._arguments(message))
         except BackpressureTimeout:
             return False
+        except BusClosed as error:
+            self._client.fail("UNAVAILABLE", str(error), number)
         except LoomError as error:
             self._client.fail("INVALID_ARGUMENT", str(error), number)
         else:

@@ -30,7 +30,10 @@ LONGEST = 2000
 
 
 class Session:
-    """One client's session. *host* publishes and subscribes in its name, and ends with it."""
+    """One client's session. *host* publishes and subscribes in its name, and ends with it.
+
+    *agent* is the id, as the client knows it, that it speaks for.
+    """
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class Session:
         scope: Scope,
         *,
         epoch: int,
+        agent: str = "",
         open_mailbox: OpenMailbox | None = None,
     ) -> None:
         self.id = secrets.token_hex(8)
@@ -65,8 +69,9 @@ class Session:
         self._allowance, self._refilled = grant.rate, self.heard
         self._is_resting = self._is_mentioning = False
         self.outlet = Outlet(self._stream.put, self.wake, self._is_full, scope)
-        self._feeds = Feeds(self, host, grant, scope, self.outlet, open_mailbox)
-        self._publisher = Publisher(self, host, grant, scope, self._feeds.cause)
+        rights = grant.of_agent(agent) if agent else grant
+        self._feeds = Feeds(self, host, rights, scope, self.outlet, open_mailbox)
+        self._publisher = Publisher(self, host, rights, scope, self._feeds.cause)
         self._calls = Calls(self, host, grant, scope)
         self._offers = Offers(host, scope, self.say)
         if grant.is_confined:

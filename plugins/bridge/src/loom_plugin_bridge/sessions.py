@@ -17,6 +17,7 @@ from loom_plugin_bridge.session import Session
 from loom_plugin_bridge.settings import Settings
 from loom_plugin_bridge.tokens import Tokens
 
+STOPPING = "this Loom is stopping"
 FENCED = 10_000
 """How many sessions that are over are remembered, so that they are told so."""
 
@@ -40,6 +41,7 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._residents: dict[str, Resident] = {}
         self._entering: set[str] = set()
+        self._is_closing = False
         self._fenced: OrderedDict[str, Fence] = OrderedDict()
         self.counts = {"opened": 0, "resumed": 0, "refused": 0}
 
@@ -55,6 +57,8 @@ class Sessions:
         Raises:
             Refused: it may not.
         """
+        if self._is_closing:
+            raise Refused("UNAVAILABLE", STOPPING)
         if hello.protocol != messages.PROTOCOL:
             raise Refused(
                 "FAILED_PRECONDITION",
@@ -110,7 +114,12 @@ class Sessions:
         resident.epoch += 1
         host = self._host.scope(resident.id)
         session = Session(
-            host, grant, scope, epoch=resident.epoch, open_mailbox=resident.open_mailbox
+            host,
+            grant,
+            scope,
+            epoch=resident.epoch,
+            agent=hello.agent,
+            open_mailbox=resident.open_mailbox,
         )
         session.resident = resident
         resident.begin(session, grant.name, hello.metadata)
@@ -246,8 +255,9 @@ class Sessions:
 
     async def aclose(self) -> None:
         """Tell every client that the runtime stops."""
+        self._is_closing = True
         for session in list(self._sessions.values()):
-            session.close("UNAVAILABLE", "this Loom is stopping")
+            session.close("UNAVAILABLE", STOPPING)
         for id in list(self._residents):
             await self._dismiss(id)
         for session in list(self._sessions.values()):

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
@@ -121,8 +122,14 @@ class Agent:
             await stack.aclose()
 
     def run(self) -> None:
-        """Run in an event loop of its own until Ctrl-C, SIGTERM, or the end of the session."""
-        asyncio.run(self._run())
+        """Run in an event loop of its own until Ctrl-C or SIGTERM.
+
+        Exits with code 1 and one line if it is not let in, or the server ends its session.
+        """
+        try:
+            asyncio.run(self._run())
+        except LoomError as error:
+            sys.exit(f"{self.agent_id}: {error}")
 
     async def _run(self) -> None:
         stopped = asyncio.Event()
@@ -137,6 +144,8 @@ class Agent:
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for task in waiting:
                     task.cancel()
+            if not stopped.is_set():
+                raise LoomError(f"the session is over: {self.ctx.host.status().get('reason', '')}")
         finally:
             await self.stop()
 

@@ -140,7 +140,7 @@ class GrpcListener:
     def _listen_on_tcp(self, server: grpc.aio.Server) -> None:
         settings = self._settings
         host, _, port = settings.tcp.rpartition(":")
-        if not host or not port.isdecimal():
+        if not host or not port.isdecimal() or int(port) > 65535:
             raise ConfigError(f"{settings.tcp!r} is no host:port, e.g. 127.0.0.1:7450")
         credentials = _credentials(settings)
         if not is_loopback(host.strip("[]")):

@@ -105,7 +105,7 @@ class WebSocketListener:
 
     async def _listen_on_tcp(self, settings: WebSocketSettings) -> None:
         host, _, port = settings.tcp.rpartition(":")
-        if not host or not port.isdecimal():
+        if not host or not port.isdecimal() or int(port) > 65535:
             raise ConfigError(f"{settings.tcp!r} is no host:port, e.g. 127.0.0.1:7451")
         self._host = host.strip("[]").lower()
         context = _context(settings)

@@ -20,6 +20,8 @@ FRAMES_SOCKET = "frames.sock"
 GRPC_SOCKET = "grpc.sock"
 WEBSOCKET_SOCKET = "websocket.sock"
 LOCAL_TOKEN = "local.token"
+LISTENS = "0A"
+"""The state of a listening socket in the system's table (`man 5 proc`)."""
 SCHEMES = ("unix", "grpc+unix", "grpc", "grpcs", "ws", "wss", "ws+unix")
 
 
@@ -74,13 +76,15 @@ def find_token(address: Address, token: str = "") -> str:
     `LOOM_TOKEN` is one, `LOOM_TOKEN_FILE` names a file with one, and a Loom on this machine
     leaves one for its owner beside its sockets.
     """
-    if found := token or os.environ.get("LOOM_TOKEN", ""):
-        return found
+    if token:
+        return token
+    if "LOOM_TOKEN" in os.environ:  # also an empty one: it was meant to be used
+        return os.environ["LOOM_TOKEN"]
     if named := os.environ.get("LOOM_TOKEN_FILE", ""):
         return _read(Path(named).expanduser())
     if address.is_local:
         return _read(Path(address.path).parent / LOCAL_TOKEN)
-    if address.host in ("127.0.0.1", "::1", "localhost"):
+    if address.host in ("127.0.0.1", "::1", "localhost") and _is_ours(address.port):
         return _read(bridge_folder(_own_paths()) / LOCAL_TOKEN)
     return ""
 
@@ -88,6 +92,20 @@ def find_token(address: Address, token: str = "") -> str:
 def _own_paths() -> Paths:
     here = Path.cwd()
     return find_paths(here if (here / "loom.toml").is_file() else None)
+
+
+def _is_ours(port: int) -> bool:
+    """Whether it is a process of this user that listens on *port*, where the system says so.
+
+    Anybody on this machine may listen on a port that is free; the owner's token is not for them.
+    """
+    owners = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in _read(Path(table)).splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == LISTENS and int(fields[1].rpartition(":")[2], 16) == port:
+                owners.add(int(fields[7]))
+    return owners == {os.getuid()}
 
 
 def _read(path: Path) -> str:

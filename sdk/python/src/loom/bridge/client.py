@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -39,6 +40,8 @@ log = logging.getLogger("loom.bridge")
 FIRST_DELAY = 0.05
 LONGEST_DELAY = 2.0
 """Seconds between two attempts to connect: doubled from the first to the longest, with jitter."""
+FAREWELL = 2.0
+"""Seconds that the server has at the end for what was said before."""
 PATIENCE = 10.0
 """Seconds that one attempt may take."""
 FATAL = {
@@ -96,7 +99,7 @@ class Client:
         self._spoke = 0.0
         self._reason = ""
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
-            Deliver: self._on_deliver,
+            Deliver: lambda said: self.deliver(said),
             Taken: self._on_taken,
             Result: self._on_result,
             Call: self._on_call,
@@ -104,8 +107,10 @@ class Client:
             Failure: self._on_failure,
         }
 
-    def _on_deliver(self, message: Deliver) -> None:
-        self.deliver(message)
+    @property
+    def reason(self) -> str:
+        """Why the last connection, or the session, ended."""
+        return self._reason
 
     # -- saying things -----------------------------------------------------------------------
 
@@ -292,8 +297,8 @@ class Client:
 
     def _on_failure(self, failure: Failure) -> None:
         if failure.fatal:
-            self._is_ended = failure.code in FATAL
             self._cut(f"{failure.code}: {failure.message}")
+            self._is_ended = failure.code in FATAL
             return
         promise = self._taken.get(failure.about)
         if promise is not None and not promise.done():
@@ -333,8 +338,10 @@ class Client:
 
     async def aclose(self) -> None:
         """End; unless somebody else goes on, say goodbye."""
-        self._is_ended = True
         carrier, is_open = self._carrier, self._is_open
+        if carrier is not None and is_open:
+            await self._see_through()
+        self._is_ended = True
         if carrier is not None and is_open:
             if not self.returns:
                 self.send(Bye())
@@ -345,6 +352,13 @@ class Client:
         self._lost.set()
         if carrier is not None:
             await carrier.wait_closed()
+
+    async def _see_through(self) -> None:
+        """Let the server do what was said so far, for as long as a farewell may take."""
+        last = Publish(f"$inbox.{self.welcome.session}.0", b"null", confirm=True)
+        with suppress(TimeoutError, BridgeError):
+            async with asyncio.timeout(FAREWELL):
+                await self.publish_confirmed(last)
 
     async def _attempt(self) -> None:
         """One try: a connection, a hello, a welcome."""
@@ -402,7 +416,8 @@ class Client:
         """The connection is no good any more."""
         carrier, self._carrier = self._carrier, None
         self._is_open = False
-        self._reason = reason
+        if not self._is_ended:  # then it is known better why
+            self._reason = reason
         if carrier is not None:
             carrier.abort()
         if self._opened is not None and not self._opened.done():

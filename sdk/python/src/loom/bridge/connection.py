@@ -15,6 +15,7 @@ from loom.bridge.address import Address, find_token, parse_address
 from loom.bridge.bus import RemoteBus
 from loom.bridge.carrier import Carrier
 from loom.bridge.client import Client
+from loom.bridge.errors import Disconnected
 from loom.bridge.messages import Hello
 from loom.contracts import RemoteTools
 
@@ -44,6 +45,12 @@ async def connect(
         Disconnected: nobody answers there.
     """
     where = parse_address(address)
+    if _is_missing(where):
+        raise Disconnected(
+            "UNAVAILABLE",
+            f"no Loom listens on {where.path}; start it with `loom up`, or run this in the folder "
+            "of the app whose Loom it is",
+        )
     found = find_token(where, token)
     if not found:
         raise LoomError(
@@ -57,7 +64,14 @@ async def connect(
     client.returns = returns
     bus = RemoteBus(client, time)
     await client.open()
-    world = World(bus, time, find_paths(), Random(), stop_requested=client.ended)
+    world = World(
+        bus,
+        time,
+        find_paths(),
+        Random(),
+        status=lambda: {"address": str(where), "reason": client.reason},
+        stop_requested=client.ended,
+    )
     host = Host(world, client.welcome.name)
     host.provide(RemoteTools, bus)
     client.spawn = host.spawn
@@ -67,6 +81,10 @@ async def connect(
     finally:
         await host.aclose()
         await client.aclose()
+
+
+def _is_missing(where: Address) -> bool:
+    return where.is_local and not Path(where.path).exists()
 
 
 async def _dial(where: Address, token: str, client: Client) -> Carrier:
