@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import os
-import pwd
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from workspace import ROOT
-
-SDK = ROOT / "sdk" / "js"
-INSTALLED = SDK / "node_modules" / ".package-lock.json"
-
-
-def program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"needs {name} (scripts/debian-packages.sh installs it)")
-    return found
+from tests.conformance.node import SDK
+from tests.conformance.node import node as installed_node
 
 
 def run(*command: str | Path, **variables: str) -> str:
@@ -37,13 +26,7 @@ def run(*command: str | Path, **variables: str) -> str:
 @pytest.fixture(scope="module")
 def node() -> str:
     """Node, with the packages that the lock file names."""
-    found, npm = program("node"), program("npm")
-    lock = SDK / "package-lock.json"
-    if not INSTALLED.exists() or INSTALLED.stat().st_mtime < lock.stat().st_mtime:
-        # With the user's own settings and cache: the tests' home has neither.
-        home = pwd.getpwuid(os.getuid()).pw_dir
-        run(npm, "ci", "--ignore-scripts", "--prefer-offline", HOME=home)
-    return found
+    return installed_node()
 
 
 @pytest.mark.feature("BRG-07", "BUS-03", "COL-08", "ENV-01", "SDK-06")

@@ -17,6 +17,7 @@ from loom.bridge import bridge_folder
 from loom_kernel.testing import EventRecorder, running, wait_until
 
 from plugins.bridge.tests.cutter import Cutter
+from tests.conformance.node import node
 
 HERE = Path(__file__).parent / "storm"
 LONG = bool(os.environ.get("LOOM_TEST_LONG"))
@@ -39,6 +40,8 @@ class Party:
 
     async def start(self) -> None:
         program, script = PROGRAMS[self._own]
+        if self._own == "js":
+            program = await asyncio.to_thread(node)
         self._child = await asyncio.create_subprocess_exec(
             program, str(HERE / script), json.dumps(self._order),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,

@@ -131,7 +131,7 @@ envelopes = st.builds(
     _correlation_id=words,
     _reply_to=words,
 )
-delivers = st.builds(Deliver, count, envelopes, count, st.booleans())
+delivers = st.builds(Deliver, whole, envelopes, count, st.booleans())
 fatal = st.sampled_from(get_args(messages.FailureCode))
 from_server = (
     st.builds(

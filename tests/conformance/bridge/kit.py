@@ -23,6 +23,7 @@ from loom_kernel.testing import EventRecorder, wait_until
 
 from plugins.bridge.tests.cutter import Cutter
 from plugins.bridge.tests.grants import grant, revoke
+from tests.conformance.node import node
 from workspace import ROOT
 
 HERE = Path(__file__).parent
@@ -72,6 +73,8 @@ class Driver:
     """A driver's process. It plays clients one after the other, so that it need start only once."""
 
     def __init__(self, kind: Kind) -> None:
+        if kind.program[0] == "node":
+            node()  # with the packages that it needs
         environment = {**os.environ, "PYTHONWARNINGS": "ignore", "GRPC_VERBOSITY": "NONE"}
         self.process = subprocess.Popen(
             kind.program, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
