@@ -99,7 +99,7 @@ class Client:
         self._spoke = 0.0
         self._reason = ""
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
-            Deliver: lambda said: self.deliver(said),
+            Deliver: lambda said: self.deliver(said),  # noqa: PLW0108  # it is set later
             Taken: self._on_taken,
             Result: self._on_result,
             Call: self._on_call,
