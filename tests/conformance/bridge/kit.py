@@ -101,7 +101,12 @@ class Drivers:
 
     def take(self, kind: str) -> Driver:
         free = self._free.setdefault(kind, [])
-        return free.pop() if free else Driver(KINDS[kind])
+        while free:
+            driver = free.pop()
+            if driver.is_alive:
+                return driver
+            driver.end()
+        return Driver(KINDS[kind])
 
     def give(self, kind: str, driver: Driver, *, is_fit: bool) -> None:
         if is_fit and driver.is_alive:

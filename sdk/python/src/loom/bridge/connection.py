@@ -48,8 +48,8 @@ async def connect(
     if _is_missing(where):
         raise Disconnected(
             "UNAVAILABLE",
-            f"no Loom listens on {where.path}; start it with `loom up`, or run this in the folder "
-            "of the app whose Loom it is",
+            f"nobody listens on {where}; start a Loom with `loom up`, or run this in the folder of "
+            "the app whose Loom it is",
         )
     found = find_token(where, token)
     if not found:
