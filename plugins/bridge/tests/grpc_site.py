@@ -68,7 +68,8 @@ class Doorman:
         self.tokens: list[str] = []
         self.origins: list[str] = []
         self.patience = 0.2
-        self.last: dict[str, str] = {}
+        self.words = [WELCOME]
+        """What is said to a hello; a fatal failure is the end."""
 
     def answer(self, carrier: Carrier, origin: str, token: str = "") -> Speaker:
         speaker = Speaker()
@@ -78,14 +79,17 @@ class Doorman:
         self.origins.append(origin)
         timer = asyncio.get_running_loop().call_later(self.patience, self._too_late, speaker)
 
-        def first(frame: ClientFrame) -> None:
+        def first(said: ClientFrame) -> None:
             timer.cancel()
-            speaker.heard.append(frame)
-            if not (frame.messages and isinstance(frame.messages[0], Hello)):
+            speaker.heard.append(said)
+            if not (said.messages and isinstance(said.messages[0], Hello)):
                 raise ProtocolError("INVALID_ARGUMENT", "the first frame holds one hello")
             speaker.on_frame = speaker.heard.append
             carrier.limit = MAX_FRAME
-            speaker.say(WELCOME)
+            for frame in self.words:
+                speaker.say(frame)
+                if isinstance(frame.messages[-1], Failure):
+                    carrier.close()
 
         speaker.on_frame = first
         return speaker

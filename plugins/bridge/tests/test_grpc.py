@@ -246,6 +246,31 @@ async def test_a_naive_client_that_waits_first_gets_an_error(site: Site) -> None
 
 
 @pytest.mark.anyio
+@pytest.mark.feature("BRG-06")
+@pytest.mark.parametrize("is_refused", [False, True])
+async def test_who_says_all_at_once_and_then_listens_is_answered(
+    site: Site, is_refused: bool
+) -> None:
+    """Its half of the stream is over while the answer is on its way: that cuts no answer off."""
+    answer = [ServerFrame(number, 0, [Deliver(1, event(100_000))]) for number in range(1, 21)]
+    end_of_it = ServerFrame(messages=[Failure("NOT_FOUND", "no", fatal=True)])
+    site.doorman.words = [WELCOME, *answer, *([end_of_it] if is_refused else [])]
+    async with raw(site) as call:
+        await call.write(encode_client(ClientFrame(messages=[Hello()])))
+        await call.done_writing()
+        await wait_until(lambda: bool(site.doorman.speakers))
+        frames = []
+        with suppress(grpc.aio.AioRpcError):
+            while (body := await call.read()) is not grpc.aio.EOF:
+                frames.append(decode_server(body))
+        code = (await call.code()).name
+    (speaker,) = site.doorman.speakers
+    assert [len(frame.messages) for frame in frames] == [1] * len(site.doorman.words)
+    assert code == ("NOT_FOUND" if is_refused else "OK")
+    assert speaker.reasons == ([] if is_refused else ["the other end closed the stream"])
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     "body", [b"\xff\xff", b"", b"\x22\x05abc", encode_client(ClientFrame(1, 0, [Cancel(1)]))]
 )

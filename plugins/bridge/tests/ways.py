@@ -77,8 +77,9 @@ async def stream(site: Site, path: str, body: bytes, credential: Credential) -> 
                 if frame is None or frame.messages[0].WhichOneof("kind") == "welcome":
                     call.cancel()
                     return Answer("OK")
-            await call.read()
-        return await status_of(call)
+                await call.read()
+        answer = await status_of(call)
+        return Answer("SILENCE") if answer.code == "OK" else answer
 
 
 def hello(credential: Credential) -> dict[str, Any]:

@@ -112,6 +112,7 @@ class GrpcCarrier(Carrier):
         self._may_read.set()
         self._due = asyncio.Event()
         self._is_closing = False
+        self._is_finishing = False
         self._reason = "the connection was cut"
         self._tasks: list[asyncio.Task[None]] = []
         self._deadline: asyncio.TimerHandle | None = None
@@ -130,15 +131,11 @@ class GrpcCarrier(Carrier):
     def close(self) -> None:
         if not self._is_closing:
             self._is_closing = True
-            self._due.set()
-            self._may_read.set()
-            self._deadline = asyncio.get_running_loop().call_later(FAREWELL, self.abort)
+            self._finish()
 
     def abort(self) -> None:
         self._is_closing = True
-        self._due.set()
-        for task in self._tasks:
-            task.cancel()
+        self._cancel()
 
     # -- moving frames -----------------------------------------------------------------------
 
@@ -166,14 +163,14 @@ class GrpcCarrier(Carrier):
                 if not self._may_read.is_set():
                     await self._may_read.wait()
             self._reason = "the other end closed the stream"
+            self._finish()  # it may still read
         except ProtocolError as error:
             peer.failed(error)
             self.close()
-            return
         except _CUT as error:
             self._reason = reason_of(error)
-        for writing in self._tasks[1:]:
-            writing.cancel()
+            for writing in self._tasks[1:]:
+                writing.cancel()
 
     def _take_in(self, peer: Peer[Any, Any], body: bytes) -> None:
         if len(body) > self.limit:
@@ -192,7 +189,8 @@ class GrpcCarrier(Carrier):
                 peer.failed(error)
                 self.close()
             except _CUT as error:
-                self._reason = reason_of(error)
+                if not self._is_finishing:
+                    self._reason = reason_of(error)
                 for reading in self._tasks[:1]:
                     reading.cancel()
                 return
@@ -206,12 +204,26 @@ class GrpcCarrier(Carrier):
             last = frame.messages[-1] if frame.messages else None
             if type(last) is Failure and last.fatal:
                 self.failure = last
-            if BUSY <= len(frame.messages) < BATCH and not self._is_closing:
+            if BUSY <= len(frame.messages) < BATCH and not self._is_finishing:
                 await asyncio.sleep(GATHER)
-        if self._is_closing:
+        if self._is_finishing:
             return False
         await self._due.wait()
         return True
+
+    def _finish(self) -> None:
+        """Let all be written that there is to say now, within a bound, and then end."""
+        if not self._is_finishing:
+            self._is_finishing = True
+            self._due.set()
+            self._may_read.set()
+            self._deadline = asyncio.get_running_loop().call_later(FAREWELL, self._cancel)
+
+    def _cancel(self) -> None:
+        self._is_finishing = True
+        self._due.set()
+        for task in self._tasks:
+            task.cancel()
 
     async def _end(self) -> None:
         """All was written: a server's stream ends when its handler does."""
