@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 from loom.contracts import AgentRecord, AgentState, Ticket
 from loom.hosting import Order
+from loom.processes import Output
 from loom_kernel import Host, LoomError
 
-from loom_plugin_agents.output import Output
 from loom_plugin_agents.process import ChildProcess, environment
 from loom_plugin_agents.restarts import Restarts
 from loom_plugin_agents.settings import Settings

@@ -19,6 +19,7 @@ from loom.contracts import (
     ToolDescriptor,
     ToolError,
     ToolFailure,
+    ToolOrder,
     ToolResult,
     read,
 )
@@ -157,7 +158,8 @@ class Broker:
     async def _ask(self, descriptor: ToolDescriptor, call: ToolCall, seconds: float) -> ToolResult:
         try:
             return read(
-                await self._host.request(descriptor.address, call, timeout=seconds), ToolResult
+                await self._host.request(descriptor.address, ToolOrder(call), timeout=seconds),
+                ToolResult,
             )
         except NoResponders:
             self.registry.remove(descriptor.owner, [descriptor.name])

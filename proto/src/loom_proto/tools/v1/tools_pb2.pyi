@@ -1,7 +1,8 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -42,7 +43,7 @@ class ToolHints(_message.Message):
     def __init__(self, read_only: _Optional[bool] = ..., destructive: _Optional[bool] = ..., idempotent: _Optional[bool] = ...) -> None: ...
 
 class ToolDescriptor(_message.Message):
-    __slots__ = ("name", "description", "parameters", "version", "result", "provider", "owner", "address", "timeout", "hints")
+    __slots__ = ("name", "description", "parameters", "version", "result", "provider", "owner", "address", "timeout", "hints", "permissions", "labels", "concurrency", "is_prepared")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +54,10 @@ class ToolDescriptor(_message.Message):
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     HINTS_FIELD_NUMBER: _ClassVar[int]
+    PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    CONCURRENCY_FIELD_NUMBER: _ClassVar[int]
+    IS_PREPARED_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
     parameters: bytes
@@ -63,23 +68,29 @@ class ToolDescriptor(_message.Message):
     address: str
     timeout: float
     hints: ToolHints
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., parameters: _Optional[bytes] = ..., version: _Optional[str] = ..., result: _Optional[bytes] = ..., provider: _Optional[str] = ..., owner: _Optional[str] = ..., address: _Optional[str] = ..., timeout: _Optional[float] = ..., hints: _Optional[_Union[ToolHints, _Mapping]] = ...) -> None: ...
+    permissions: _containers.RepeatedScalarFieldContainer[str]
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    concurrency: int
+    is_prepared: bool
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., parameters: _Optional[bytes] = ..., version: _Optional[str] = ..., result: _Optional[bytes] = ..., provider: _Optional[str] = ..., owner: _Optional[str] = ..., address: _Optional[str] = ..., timeout: _Optional[float] = ..., hints: _Optional[_Union[ToolHints, _Mapping]] = ..., permissions: _Optional[_Iterable[str]] = ..., labels: _Optional[_Iterable[str]] = ..., concurrency: _Optional[int] = ..., is_prepared: _Optional[bool] = ...) -> None: ...
 
 class ToolCall(_message.Message):
-    __slots__ = ("name", "arguments", "id", "version", "timeout", "caller")
+    __slots__ = ("name", "arguments", "id", "version", "timeout", "caller", "reason")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     CALLER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     name: str
     arguments: bytes
     id: str
     version: str
     timeout: float
     caller: str
-    def __init__(self, name: _Optional[str] = ..., arguments: _Optional[bytes] = ..., id: _Optional[str] = ..., version: _Optional[str] = ..., timeout: _Optional[float] = ..., caller: _Optional[str] = ...) -> None: ...
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., arguments: _Optional[bytes] = ..., id: _Optional[str] = ..., version: _Optional[str] = ..., timeout: _Optional[float] = ..., caller: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ToolFailure(_message.Message):
     __slots__ = ("message", "details")

@@ -36,6 +36,9 @@ def write_descriptor(tool: ToolDescriptor, wire: pb.ToolDescriptor) -> None:
     hints = tool.hints
     wire.hints.read_only, wire.hints.destructive = hints.read_only, hints.destructive
     wire.hints.idempotent = hints.idempotent
+    wire.permissions.extend(tool.permissions)
+    wire.labels.extend(tool.labels)
+    wire.concurrency, wire.is_prepared = tool.concurrency, tool.is_prepared
 
 
 def read_descriptor(wire: pb.ToolDescriptor) -> ToolDescriptor:
@@ -52,13 +55,17 @@ def read_descriptor(wire: pb.ToolDescriptor) -> ToolDescriptor:
         address=wire.address,
         timeout=_finite(wire.timeout) if wire.HasField("timeout") else 30.0,
         hints=ToolHints(hints.read_only, hints.destructive, hints.idempotent),
+        permissions=tuple(wire.permissions),
+        labels=tuple(wire.labels),
+        concurrency=wire.concurrency,
+        is_prepared=wire.is_prepared,
     )
 
 
 def write_call(call: ToolCall, wire: pb.ToolCall) -> None:
     """Say in *wire* what *call* says."""
     wire.name, wire.id, wire.version = call.name, call.id, call.version
-    wire.timeout, wire.caller = call.timeout, call.caller
+    wire.timeout, wire.caller, wire.reason = call.timeout, call.caller, call.reason
     if call.arguments:
         wire.arguments = _to_json(dict(call.arguments))
 
@@ -67,7 +74,7 @@ def read_call(wire: pb.ToolCall) -> ToolCall:
     """What *wire* says."""
     arguments = read_json(wire.arguments, dict[str, Any], {})
     timeout = _finite(wire.timeout)
-    return ToolCall(wire.name, arguments, wire.id, wire.version, timeout, wire.caller)
+    return ToolCall(wire.name, arguments, wire.id, wire.version, timeout, wire.caller, wire.reason)
 
 
 def write_result(result: ToolResult, wire: pb.ToolResult) -> None:

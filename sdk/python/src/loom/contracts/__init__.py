@@ -16,6 +16,15 @@ from loom.contracts.agents import (
     Mailboxes,
     Member,
 )
+from loom.contracts.approvals import (
+    Approval,
+    ApprovalState,
+    Capsule,
+    Decision,
+    Preparation,
+    canonical,
+)
+from loom.contracts.audits import Audit
 from loom.contracts.bridges import Bridge, Ticket
 from loom.contracts.collaboration import (
     AwardNotice,
@@ -31,6 +40,7 @@ from loom.contracts.collaboration import (
 )
 from loom.contracts.hosts import ActionSink, EventSource, HostAdapter
 from loom.contracts.messages import read
+from loom.contracts.sandboxes import Command, Confinement, Sandbox
 from loom.contracts.tools import (
     BROKER,
     ErrorCode,
@@ -40,6 +50,8 @@ from loom.contracts.tools import (
     ToolError,
     ToolFailure,
     ToolHints,
+    ToolOrder,
+    ToolProgress,
     ToolResult,
 )
 
@@ -52,21 +64,30 @@ __all__ = [
     "AgentState",
     "AgentStatus",
     "Agents",
+    "Approval",
+    "ApprovalState",
+    "Audit",
     "AwardNotice",
     "BarrierStep",
     "Bid",
     "Bridge",
     "CallForProposals",
+    "Capsule",
+    "Command",
+    "Confinement",
     "Contract",
+    "Decision",
     "ErrorCode",
     "EventSource",
     "HostAdapter",
     "Mailboxes",
     "Member",
     "Outcome",
+    "Preparation",
     "Rejection",
     "RemoteTools",
     "ReplyShortage",
+    "Sandbox",
     "Settlement",
     "Summary",
     "Ticket",
@@ -75,6 +96,9 @@ __all__ = [
     "ToolError",
     "ToolFailure",
     "ToolHints",
+    "ToolOrder",
+    "ToolProgress",
     "ToolResult",
+    "canonical",
     "read",
 ]

@@ -5,7 +5,8 @@
     tool.provider.wanted      the broker asks every provider to announce again
     tool.call                 request with a ToolCall, reply is a ToolResult
     tool.list                 request with {"name"?, "provider"?}, reply is {"tools": […]}
-    tool.call.started · .completed · .failed   one event each a call, subject = call id
+    tool.call.started · .progressed · .completed · .failed   subject = call id
+    <address> · .prepare · .cancel   what the broker asks a provider: a ToolOrder, a ToolCall, an id
 
 The broker is the only one that asks providers; nobody calls a tool past it.
 """
@@ -17,6 +18,8 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 from loom_kernel import LoomError
+
+from loom.contracts.approvals import Capsule
 
 #: The sender whose calls providers accept: the plugin that keeps the one path.
 BROKER = "tools"
@@ -62,6 +65,16 @@ class ToolDescriptor(msgspec.Struct, frozen=True):
     timeout: float = 30.0
     """Seconds a call may take if the caller does not say."""
     hints: ToolHints = ToolHints()
+    permissions: tuple[str, ...] = ()
+    """What it needs beyond its own computation: `fs.read`, `fs.write`, `exec`, `net`, `secret`, or
+    a word of the provider's own. Whoever was not granted them is refused, or a person is asked."""
+    labels: tuple[str, ...] = ()
+    """What its results carry, and so all that they cause: `untrusted` for what strangers wrote,
+    `sensitive`, `private`, `local-only`."""
+    concurrency: int = 0
+    """How many of its calls may run at once; 0 = as many as its provider takes."""
+    is_prepared: bool = False
+    """Whether its provider can say what a call would touch (a `Preparation`), before it runs."""
 
 
 class ToolCall(msgspec.Struct, frozen=True):
@@ -76,6 +89,15 @@ class ToolCall(msgspec.Struct, frozen=True):
     """Seconds; 0 = what the tool's descriptor says."""
     caller: str = ""
     """Stamped by the broker from the envelope's sender."""
+    reason: str = ""
+    """Why the caller wants it, in its own words; shown to whoever is asked, as such."""
+
+
+class ToolOrder(msgspec.Struct, frozen=True):
+    """What the broker tells a provider to run: a call, and what a person approved, if one had to."""
+
+    call: ToolCall
+    capsule: Capsule | None = None
 
 
 class ToolFailure(msgspec.Struct, frozen=True):
@@ -99,6 +121,17 @@ class ToolResult(msgspec.Struct, frozen=True):
     def is_ok(self) -> bool:
         """Whether the tool did what was asked."""
         return self.code == "ACTION_OK"
+
+
+class ToolProgress(msgspec.Struct, frozen=True):
+    """How far a call has come: the data of `tool.call.progressed`."""
+
+    id: str
+    name: str
+    done: float
+    total: float = 0.0
+    """In the same unit as *done*; 0 = not known."""
+    message: str = ""
 
 
 class ToolError(LoomError):

@@ -6,8 +6,8 @@ import asyncio
 import logging
 
 import pytest
+from loom.processes.output import LONGEST_LINE, Output
 from loom_kernel.testing import VirtualClock, run_virtual
-from loom_plugin_agents.output import LONGEST_LINE, Output
 
 pytestmark = [pytest.mark.feature("RT-08"), pytest.mark.reliability("R14")]
 

@@ -1,0 +1,13 @@
+"""Child processes that end: with their group, with whoever started them, within a bound.
+
+Plugins that run programs (a shell tool, an MCP server, an out-of-process plugin) start them here,
+so that each is confined, watched and ended in the same way.
+"""
+
+from __future__ import annotations
+
+from loom.processes.output import Output
+from loom.processes.process import Process
+from loom.processes.programs import ENVIRONMENT, ProgramMissing, find_program, needs
+
+__all__ = ["ENVIRONMENT", "Output", "Process", "ProgramMissing", "find_program", "needs"]
