@@ -94,7 +94,7 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class ToolOrder(msgspec.Struct, frozen=True):
-    """What the broker tells a provider to run: a call, and what a person approved, if one had to."""
+    """What the broker tells a provider to run: a call, and what was approved, if it had to be."""
 
     call: ToolCall
     capsule: Capsule | None = None
