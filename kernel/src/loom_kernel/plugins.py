@@ -10,8 +10,8 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-import threading
 from collections.abc import Iterable, Mapping
+from threading import Thread  # bound now: an import that runs meanwhile may replace it
 from typing import Any
 
 import msgspec
@@ -155,7 +155,7 @@ class Plugins:
     # -- imports -----------------------------------------------------------------------------
 
     def _import(self, names: list[str], seconds: float) -> None:
-        hung: list[tuple[str, threading.Thread]] = []
+        hung: list[tuple[str, Thread]] = []
         for name in names:
             thread = self._start_import(name)
             if hung:
@@ -172,7 +172,7 @@ class Plugins:
                 self.modules.pop(name, None)
                 self.quarantine(name, "import", f"its import had not ended after {seconds:g} s")
 
-    def _start_import(self, name: str) -> threading.Thread:
+    def _start_import(self, name: str) -> Thread:
         def run() -> None:
             module = None
             try:
@@ -186,7 +186,7 @@ class Plugins:
         for guarded in _GUARDED:
             if guarded in sys.modules and guarded not in self._originals:
                 self._originals[guarded] = dict(vars(sys.modules[guarded]))
-        thread = threading.Thread(target=run, name=f"loom-import-{name}", daemon=True)
+        thread = Thread(target=run, name=f"loom-import-{name}", daemon=True)
         thread.start()
         return thread
 

@@ -106,7 +106,7 @@ def find_zone(name: str) -> ZoneInfo:
 def _local_zone() -> ZoneInfo:
     import tzlocal
 
-    zone = tzlocal.get_localzone()
+    zone = tzlocal.reload_localzone()  # not what it was when somebody first asked
     if not getattr(zone, "key", None) or zone.key == "local":
         raise ValueError("the machine's time zone has no name; set timezone to an IANA name")
     return ZoneInfo(zone.key)

@@ -321,7 +321,8 @@ class HandClient:
             queue.put_nowait(None)
         self._queues.clear()
         was_over, self._is_over = self._is_over, True
-        if self._line is not None and not was_over:
+        line = self._line  # it goes when the other end is done, which may be in between
+        if line is not None and not was_over:
             await self._say({"kind": "bye"})
-            await self._line.close()
+            await line.close()
         self._line = None
