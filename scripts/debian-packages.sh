@@ -5,6 +5,7 @@ set -euo pipefail
 
 packages=(
     git      # the tests read which files are tracked
+    bubblewrap # confines the programs that tools start
     make     # the entry to everything
     nodejs   # plugins and tools in JavaScript
     procps   # ps: tests look for processes left behind

@@ -20,6 +20,10 @@ MORE_DOORS = (
     "loom.collaboration",
     "loom.contracts",
     "loom.hosting",
+    "loom.instance",
+    "loom.pins",
+    "loom.processes",
+    "loom.sockets",
     "loom.testing",
     "loom_kernel.testing",
 )

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loom.instance import InstanceProcess, connect, listen, lock_holder, peer_uid
 from loom_kernel import AlreadyRunning, Host, StateLock, find_paths
 from loom_kernel.testing import check_plugin_contract, running, wait_until
-from loom_plugin_control.address import LONGEST, connect, listen, peer_uid
-from loom_plugin_control.instance import InstanceProcess, lock_holder
 from loom_plugin_control.requests import Tail
 from loom_plugin_control.server import ControlServer
 from loom_plugin_control.tap import Tap
@@ -125,7 +124,7 @@ async def test_a_path_of_any_length_can_be_listened_on(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 40) / ("longer" * 20)
     folder.mkdir(parents=True)
     path = folder / "control.sock"
-    assert len(str(path)) > 2 * LONGEST
+    assert len(str(path)) > 200
     async with running("control", state=folder) as runtime:
         assert path.is_socket()
         assert runtime.paths.socket == path

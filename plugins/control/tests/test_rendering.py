@@ -5,14 +5,8 @@ from typing import Any
 
 import click
 import pytest
-from loom_plugin_control.rendering import (
-    duration,
-    is_at_least,
-    parse_duration,
-    printable,
-    record_line,
-    say,
-)
+from loom.instance import duration, parse_duration, printable, say
+from loom_plugin_control.rendering import is_at_least, record_line
 
 pytestmark = pytest.mark.feature("CLI-04")
 

@@ -8,8 +8,9 @@ import socket
 import stat
 from pathlib import Path
 
-from loom.bridge import FramesCarrier, Peer, reachable, server_side
+from loom.bridge import FramesCarrier, Peer, server_side
 from loom.bridge.messages import ClientFrame, ServerFrame
+from loom.sockets import reachable
 from loom_kernel import LoomError, private_dir
 
 from loom_plugin_bridge.door import Door

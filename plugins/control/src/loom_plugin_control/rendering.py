@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
@@ -12,23 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+from loom.instance import duration, printable, table
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _COLOURS = {"warning": "yellow", "error": "red", "critical": "red"}
-LONGEST_CELL = 60
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(d|h|m|s)")
-_UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
-
-
-def say(text: str, *, err: bool = False) -> None:
-    """Print *text*; coloured on a terminal, unless NO_COLOR is set (https://no-color.org)."""
-    click.echo(text, err=err, color=False if os.environ.get("NO_COLOR") else None)
-
-
-def printable(text: str) -> str:
-    """*text* without what a terminal would obey: events carry the words of strangers."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _cleaned(value: Any) -> Any:
@@ -82,28 +67,12 @@ def topic_table(topics: Iterable[Mapping[str, Any]]) -> str:
         published, delivered, expired, backlog, listening = (str(topic[f]) for f in figures)
         dropped, name = _dropped(topic["dropped"]), printable(topic["topic"])
         rows.append((name, published, delivered, dropped, expired, backlog, listening))
-    return _table(rows)
-
-
-def record_table(records: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> str:
-    """The *columns* of records, one record a line; what is long is cut."""
-    rows = [columns]
-    for record in records:
-        cells = (record.get(column) for column in columns)
-        texts = [", ".join(map(str, c)) if isinstance(c, list) else str(c) for c in cells]
-        rows.append(tuple(printable(text[:LONGEST_CELL]) for text in texts))
-    return _table(rows)
+    return table(rows)
 
 
 def _dropped(reasons: Mapping[str, int]) -> str:
     told = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
     return f"{sum(reasons.values())} ({told})" if told else "0"
-
-
-def _table(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return "\n".join(lines)
 
 
 def status_text(status: Mapping[str, Any]) -> str:
@@ -173,26 +142,3 @@ def is_at_least(line: str, level: str) -> bool:
 
 
 LEVELS = tuple(_LEVELS)
-
-
-def duration(seconds: float) -> str:
-    """*seconds* as people say it, in its two largest units."""
-    whole = int(seconds)
-    parts: list[str] = []
-    for unit, size in _UNITS.items():
-        count, whole = divmod(whole, int(size))
-        if count or (unit == "s" and not parts):
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2])
-
-
-def parse_duration(text: str) -> float:
-    """The seconds in `24h`, `1h30m`, `90s`.
-
-    Raises:
-        BadParameter: it is no duration.
-    """
-    found = _DURATION.findall(text)
-    if not found or "".join(number + unit for number, unit in found) != text:
-        raise click.BadParameter(f"{text!r} is no duration; write 24h, 90m, 1h30m or 45s")
-    return sum(float(number) * _UNITS[unit] for number, unit in found)

@@ -10,9 +10,9 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from loom.instance import listen, peer_uid
 from loom_kernel import Health, Host, LoomError, encode_json, private_dir
 
-from loom_plugin_control.address import listen, peer_uid
 from loom_plugin_control.operations import Answer, Operations
 from loom_plugin_control.requests import MAX_FRAME, code_of, decode
 

@@ -17,7 +17,7 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # the 
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
-from loom.bridge import BridgeError, Carrier, Peer, ProtocolError, messages, reachable
+from loom.bridge import BridgeError, Carrier, Peer, ProtocolError, messages
 from loom.bridge.carriers.grpc import (
     CODES,
     GREETING,
@@ -29,6 +29,7 @@ from loom.bridge.carriers.grpc import (
     is_loopback,
     pack,
 )
+from loom.sockets import reachable
 from loom_kernel import ConfigError, Host, LoomError, private_dir
 from loom_proto import bridge_pb2, pubsub_pb2
 

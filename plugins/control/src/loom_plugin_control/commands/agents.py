@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from loom.instance import CommandFailed, answer_of, find_instance, instance_options, printable, say
 from loom_kernel import Paths
 
-from loom_plugin_control.client import CommandFailed
-from loom_plugin_control.commands.listing import answer_of, show
-from loom_plugin_control.instance import find_instance, instance_options
-from loom_plugin_control.rendering import printable, say
+from loom_plugin_control.commands.listing import show
 
 COLUMNS = (
     "id", "state", "status", "kind", "pid", "restarts", "reason", "handled", "waiting", "failed",

@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+from loom.instance import (
+    CommandFailed,
+    Unanswered,
+    ask,
+    find_instance,
+    instance_options,
+    say,
+    stream,
+)
 from loom_kernel import Paths
 
-from loom_plugin_control.client import CommandFailed, Unanswered, ask, stream
-from loom_plugin_control.instance import find_instance, instance_options
-from loom_plugin_control.rendering import event_line, say, topic_table
+from loom_plugin_control.rendering import event_line, topic_table
 
 PATIENCE = 60.0
 """Seconds that a publisher may have to wait for subscriptions that are full."""

@@ -9,19 +9,24 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from loom_kernel import AlreadyRunning, Paths, RealClock, runtime_options
-
-from loom_plugin_control import background
-from loom_plugin_control.client import CommandFailed, NotRunning, ask, unreachable
-from loom_plugin_control.instance import (
+from loom.instance import (
+    CommandFailed,
     InstanceProcess,
+    NotRunning,
+    ask,
     find_instance,
     folder_argument,
     lock_holder,
     prepare_state,
+    printable,
+    say,
+    unreachable,
 )
+from loom_kernel import AlreadyRunning, Paths, RealClock, runtime_options
+
+from loom_plugin_control import background
 from loom_plugin_control.logfile import NAME, last_lines, read_log
-from loom_plugin_control.rendering import printable, record_line, say, status_text, up_text
+from loom_plugin_control.rendering import record_line, status_text, up_text
 
 INSIST = 3.0
 """Seconds between one way of ending a process and the next, harder one."""

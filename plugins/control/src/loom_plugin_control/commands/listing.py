@@ -7,19 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from loom_kernel import Paths
-
-from loom_plugin_control.client import ask
-from loom_plugin_control.instance import find_instance, instance_options
-from loom_plugin_control.rendering import record_table, say
+from loom.instance import answer_of, find_instance, instance_options, record_table, say
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-
-
-def answer_of(paths: Paths, topic: str, data: Any = None, *, timeout: float = 5.0) -> Any:
-    """What the plugin that listens to *topic* answers."""
-    line = ask(paths, "request", within=timeout + 5.0, timeout=timeout, topic=topic, data=data)
-    return line["event"]["data"]
 
 
 def show(records: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
+from loom.instance import CommandFailed, find_instance, folder_argument, say
 
-from loom_plugin_control.client import CommandFailed
-from loom_plugin_control.instance import find_instance, folder_argument
 from loom_plugin_control.logfile import NAME, last_lines, read_log
-from loom_plugin_control.rendering import LEVELS, is_at_least, record_line, say
+from loom_plugin_control.rendering import LEVELS, is_at_least, record_line
 
 LOOK = 0.2
 """Seconds between two looks at a log that is followed."""

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from loom.instance import APP, duration, find_instance, parse_duration, prepare_state
 from loom_kernel import RealClock, describe_ready, run_kernel, runtime_options
-
-from loom_plugin_control.instance import APP, find_instance, prepare_state
-from loom_plugin_control.rendering import duration, parse_duration
 
 if TYPE_CHECKING:
     from loom_kernel import Host, Runtime

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     )
     from loom.bridge.bus import RemoteBus
     from loom.bridge.carrier import Carrier, Peer
-    from loom.bridge.carriers.frames import FramesCarrier, reachable, server_side
+    from loom.bridge.carriers.frames import FramesCarrier, server_side
     from loom.bridge.client import Client
     from loom.bridge.codec import encoded, problem_of
     from loom.bridge.connection import connect
@@ -36,7 +36,7 @@ _HOMES = {
     ),
     "bus": ("RemoteBus",),
     "carrier": ("Carrier", "Peer"),
-    "carriers.frames": ("FramesCarrier", "reachable", "server_side"),
+    "carriers.frames": ("FramesCarrier", "server_side"),
     "client": ("Client",),
     "codec": ("encoded", "problem_of"),
     "connection": ("connect",),
@@ -81,6 +81,5 @@ __all__ = [
     "messages",
     "parse_address",
     "problem_of",
-    "reachable",
     "server_side",
 ]

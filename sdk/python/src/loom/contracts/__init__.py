@@ -18,6 +18,7 @@ from loom.contracts.agents import (
 )
 from loom.contracts.approvals import (
     Approval,
+    Approvals,
     ApprovalState,
     Capsule,
     Decision,
@@ -66,6 +67,7 @@ __all__ = [
     "Agents",
     "Approval",
     "ApprovalState",
+    "Approvals",
     "Audit",
     "AwardNotice",
     "BarrierStep",

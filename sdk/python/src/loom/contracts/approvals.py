@@ -9,7 +9,7 @@ approval.decide     request with a `Decision`; only those whom the owner named m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -133,3 +133,23 @@ class Decision(msgspec.Struct, frozen=True):
     note: str = ""
     remember: float = 0.0
     """Seconds for which the same principal need not ask again for this tool; 0 = this once."""
+    answer: Mapping[str, Any] = {}
+    """What they filled in, where that was asked for."""
+
+
+class Approvals(Protocol):
+    """Asks a person, for plugins whose question is not a tool call; provided by the broker."""
+
+    async def ask(
+        self,
+        principal: str,
+        subject: str,
+        details: Mapping[str, Any],
+        why: tuple[str, ...] = (),
+    ) -> Decision:
+        """Ask whether *principal* may have *subject*; *details* (JSON values) are shown whole.
+
+        It is pending until somebody decides or the time that the owner set is over: then, and
+        if the asking task is cancelled, nobody has allowed it. Every question is audited.
+        """
+        ...

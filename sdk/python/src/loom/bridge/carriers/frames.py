@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from loom.bridge.carrier import Carrier, Peer
 from loom.bridge.codec import decode_client, decode_server, encode, encoded
 from loom.bridge.errors import ProtocolError
+from loom.sockets import reachable
 
 _LENGTH = struct.Struct(">I")
 FIRST_FRAME = 64 << 10
 """Bytes of the longest frame before the session is open."""
 READ = 64 << 10
 """Bytes that are read at once: enough for a batch, few enough that others get their turn."""
-LONGEST_NAME = 100
-"""Bytes of a path that are used as they are: a Unix socket's address holds 107 on Linux."""
 
 Answer = Callable[["FramesCarrier"], Peer[Any, Any]]
 
@@ -202,16 +199,3 @@ async def connect(path: Path, peer: Peer[Any, Any], *, limit: int) -> FramesCarr
 def server_side(answer: Answer) -> FramesCarrier:
     """What a listener makes for each connection; whoever answers raises its `limit` later."""
     return FramesCarrier(answer, decode_client, limit=FIRST_FRAME, is_eager=True)
-
-
-@contextmanager
-def reachable(path: Path) -> Iterator[str]:
-    """*path* as a name that fits into a socket address, however long it is."""
-    if len(os.fsencode(path)) <= LONGEST_NAME:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)

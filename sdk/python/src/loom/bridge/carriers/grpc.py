@@ -20,7 +20,6 @@ from loom_kernel import LoomError
 
 from loom.bridge.address import Address
 from loom.bridge.carrier import Carrier, Peer
-from loom.bridge.carriers.frames import reachable
 from loom.bridge.codec import encoded
 from loom.bridge.errors import Disconnected, ProtocolError
 from loom.bridge.messages import PROTOCOL, Failure
@@ -37,6 +36,7 @@ from loom.bridge.protobuf import (
 )
 from loom.bridge.protobuf_events import read_event, write_event
 from loom.bridge.stream import BATCH
+from loom.sockets import reachable
 
 __all__ = [
     "CODES",

@@ -17,11 +17,11 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from loom.bridge.address import Address
 from loom.bridge.carrier import Carrier, Peer
-from loom.bridge.carriers.frames import reachable
 from loom.bridge.codec import encoded
 from loom.bridge.errors import BridgeError, Disconnected, ProtocolError, Refused
 from loom.bridge.messages import Failure, FailureCode
 from loom.bridge.text import decode_server, encode_client
+from loom.sockets import reachable
 
 __all__ = [
     "FAREWELL",

@@ -6,28 +6,13 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from loom_kernel import AlreadyRunning, LoomError
 
-LONGEST = 100
-"""Bytes of a path that are used as they are: a Unix socket's address holds 107 on Linux."""
+from loom.sockets import reachable
+
 _CREDENTIALS = struct.Struct("iII")
-
-
-@contextmanager
-def reachable(path: Path) -> Iterator[str]:
-    """*path* as a name that fits into a socket address."""
-    if len(os.fsencode(path)) <= LONGEST:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
 
 
 def connect(path: Path, seconds: float) -> socket.socket:

@@ -13,9 +13,9 @@ from typing import Any, BinaryIO
 import click
 from loom_kernel import Paths, RealClock
 
-from loom_plugin_control.address import connect, peer_uid
-from loom_plugin_control.instance import lock_holder
-from loom_plugin_control.rendering import printable
+from loom.instance.address import connect, peer_uid
+from loom.instance.terminal import printable
+from loom.instance.which import lock_holder
 
 
 class CommandFailed(click.ClickException):
@@ -119,3 +119,13 @@ def _received(lines: BinaryIO, limit: Callable[[], None]) -> Iterator[dict[str, 
             wrong = error["code"] == "INVALID_PARAMS"
             raise (Refused if wrong else CommandFailed)(error["message"])
         yield answer
+
+
+def answer_of(paths: Paths, topic: str, data: Any = None, *, timeout: float = 5.0) -> Any:
+    """What the plugin that listens to *topic* answers; *timeout* in seconds.
+
+    Raises:
+        CommandFailed: see `stream`; also if nobody listens to the topic.
+    """
+    line = ask(paths, "request", within=timeout + 5.0, timeout=timeout, topic=topic, data=data)
+    return line["event"]["data"]
