@@ -29,8 +29,8 @@ def loom_add_commands() -> Iterable[click.Command]:
     from loom_plugin_control.commands.agents import agents
     from loom_plugin_control.commands.events import publish, tail, topics
     from loom_plugin_control.commands.lifecycle import down, status, up
-    from loom_plugin_control.commands.listing import timers, tools
+    from loom_plugin_control.commands.listing import timers
     from loom_plugin_control.commands.logs import logs
     from loom_plugin_control.commands.run import run
 
-    return [up, down, status, logs, run, agents, tools, timers, topics, publish, tail]
+    return [up, down, status, logs, run, agents, timers, topics, publish, tail]

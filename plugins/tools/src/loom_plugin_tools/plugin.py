@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-import msgspec
+from loom.contracts import Approvals
 from loom_kernel import Health, Host, hookimpl
 
-from loom_plugin_tools.broker import Broker
+from loom_plugin_tools.assembly import assemble
+from loom_plugin_tools.settings import Settings
 
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """`[plugins.tools]`."""
-
-    timeout: float
-    remembered: int
+if TYPE_CHECKING:
+    import click
 
 
 @hookimpl
@@ -24,10 +22,21 @@ def loom_settings() -> type[Settings]:
 
 
 @hookimpl
+def loom_add_commands() -> Iterable[click.Command]:
+    from loom_plugin_tools.commands import ALL
+
+    return ALL
+
+
+@hookimpl
 @asynccontextmanager
 async def loom_attach(host: Host) -> AsyncIterator[None]:
-    settings: Settings = host.settings
-    broker = Broker(host, timeout=settings.timeout, remembered=settings.remembered)
+    broker, announcements, orders = assemble(host)
+    host.provide(Approvals, broker.desk)
     host.health(lambda: Health(metrics={name: float(n) for name, n in broker.counts.items()}))
-    await broker.start()
+    broker.desk.load()
+    host.on("tool.call", handler=broker.accept, qos="background", name="tools:call")
+    host.on("tool.call.cancel", handler=broker.cancel, name="tools:cancel")
+    orders.start()
+    await announcements.start()
     yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from loom.contracts import ToolDescriptor, ToolError
 
@@ -13,6 +13,8 @@ class Registry:
 
     def __init__(self) -> None:
         self._tools: dict[str, dict[str, ToolDescriptor]] = {}
+        self.generation = 0
+        """Rises with every change."""
 
     def add(self, descriptor: ToolDescriptor) -> None:
         """Take *descriptor* in.
@@ -30,9 +32,21 @@ class Registry:
                 f"{descriptor.owner!r} needs another name or version",
             )
         versions[descriptor.version] = descriptor
+        self.generation += 1
+
+    def keep(self, owner: str, offered: Collection[tuple[str, str]]) -> None:
+        """Forget *owner*'s tools other than those *offered* (names and versions)."""
+        for name, versions in list(self._tools.items()):
+            for version, found in list(versions.items()):
+                if found.owner == owner and (name, version) not in offered:
+                    del versions[version]
+                    self.generation += 1
+            if not versions:
+                del self._tools[name]
 
     def remove(self, owner: str, names: Iterable[str]) -> None:
         """Forget *owner*'s tools of these names."""
+        self.generation += 1
         for name in names:
             versions = self._tools.get(name, {})
             kept = {v: found for v, found in versions.items() if found.owner != owner}

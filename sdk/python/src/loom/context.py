@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Unpack, overload
 
 import msgspec
@@ -10,16 +12,27 @@ from loom_kernel import (
     Envelope,
     EnvelopeFields,
     Host,
+    LoomError,
     NoResponders,
     RequestTimeout,
     Subscription,
 )
 
-from loom.contracts import Mailboxes, ToolCall, ToolError, ToolResult, read
+from loom.contracts import (
+    SEARCH,
+    Mailboxes,
+    ToolCall,
+    ToolDescriptor,
+    ToolError,
+    ToolResult,
+    read,
+)
 from loom.provider import find_remote_tools
 
 #: How much longer than the tool the caller waits, so that the broker's own answer arrives.
 GRACE = 1.0
+#: Seconds that a call without a timeout may take, the question to a person included.
+LONGEST = 86_400.0
 
 
 class Thread(msgspec.Struct, frozen=True):
@@ -182,15 +195,18 @@ class Context:
         version: str = "",
         timeout_ms: float = 0,
         call_id: str = "",
+        reason: str = "",
     ) -> Any:
         """Call tool *name* and return its output.
 
-        *call_id* makes a repeated call run once. *timeout_ms* 0 leaves the time to the tool.
+        *call_id* makes a repeated call run once. *timeout_ms* 0 leaves the time to the tool, and
+        to the person who may have to be asked, who is then shown the *reason*. Cancelling this
+        cancels the call.
 
         Raises:
             ToolError: with one of the error codes.
         """
-        call = ToolCall(name, arguments or {}, call_id, version, timeout_ms / 1000)
+        call = ToolCall(name, arguments or {}, call_id, version, timeout_ms / 1000, reason=reason)
         result = await call_tool(self.host, call)
         if not result.is_ok:
             failure = result.error
@@ -202,14 +218,38 @@ class Context:
             )
         return result.output
 
+    async def tools(self, query: str = "", limit: int = 8) -> list[ToolDescriptor]:
+        """What a model has to be told of: every tool if they are few, else those that fit.
+
+        Of more than *limit* tools these are the best for *query* and `SEARCH`, with which the
+        model finds the others when it needs them. The cost in tokens does not grow with the
+        number of tools that there are.
+
+        Raises:
+            NoResponders: no broker runs.
+        """
+        asked = {"query": query, "limit": limit}
+        answer = (await self.host.request("tool.search", asked)).data
+        found = msgspec.convert(answer["tools"], list[ToolDescriptor])
+        return found if answer["all"] <= limit else [SEARCH, *found]
+
 
 async def call_tool(host: Host, call: ToolCall) -> ToolResult:
-    """Ask the broker to run *call*; always a result, also when there is no broker."""
+    """Ask the broker to run *call*; always a result, also when there is no broker.
+
+    Cancelling the task that waits here cancels the call.
+    """
     if (remote := find_remote_tools(host)) is not None:
         return await remote.call(call)
-    wait = (call.timeout if call.timeout > 0 else 3600.0) + GRACE
+    if not call.id:
+        call = msgspec.structs.replace(call, id=host.world.bus.new_inbox().rpartition(".")[2])
+    wait = (call.timeout if call.timeout > 0 else LONGEST) + GRACE
     try:
         return read(await host.request("tool.call", call, timeout=wait), ToolResult)
+    except asyncio.CancelledError:
+        with suppress(LoomError):  # the runtime stops, and so does the call
+            host.publish_nowait("tool.call.cancel", {"id": call.id})
+        raise
     except NoResponders:
         code, text = "PROVIDER_UNAVAILABLE", "no tool broker runs; enable the plugin `tools`"
     except RequestTimeout as error:

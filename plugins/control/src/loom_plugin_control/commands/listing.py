@@ -1,4 +1,4 @@
-"""`tools`, `timers`: what a running Loom has, as the plugins that keep it answer."""
+"""`timers`: what a running Loom has, as the plugin that keeps it answers."""
 
 from __future__ import annotations
 
@@ -15,20 +15,6 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readabl
 def show(records: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
     """Print *records*: all of them as JSON, or their *columns* as a table."""
     click.echo(json.dumps(records)) if as_json else say(record_table(records, columns))
-
-
-@click.command()
-@instance_options
-@_as_json
-def tools(folder: str | None, state: Path | None, as_json: bool) -> None:
-    """List the tools of a running Loom.
-
-    \b
-    loom tools
-    loom tools --json
-    """
-    found = answer_of(find_instance(folder, state), "tool.list")["tools"]
-    show(found, ("name", "version", "provider", "owner", "description"), as_json=as_json)
 
 
 @click.command()

@@ -44,6 +44,7 @@ from loom.contracts.messages import read
 from loom.contracts.sandboxes import Command, Confinement, Sandbox
 from loom.contracts.tools import (
     BROKER,
+    SEARCH,
     ErrorCode,
     RemoteTools,
     ToolCall,
@@ -58,6 +59,7 @@ from loom.contracts.tools import (
 
 __all__ = [
     "BROKER",
+    "SEARCH",
     "ActionSink",
     "AgentDefinition",
     "AgentKind",

@@ -147,6 +147,23 @@ class ToolError(LoomError):
         super().__init__(f"{tool}: {code}: {message}")
 
 
+SEARCH = ToolDescriptor(
+    name="tools:search",
+    description="Find tools by what they do. Call this when no tool you know of fits.",
+    parameters={
+        "type": "object",
+        "properties": {
+            "query": {"type": "string", "description": "What the tool should do, in a few words"},
+            "limit": {"type": "integer", "minimum": 1, "maximum": 32, "default": 8},
+        },
+        "required": ["query"],
+        "additionalProperties": False,
+    },
+    hints=ToolHints(read_only=True, idempotent=True),
+)
+"""The one tool that a model needs to find all others; the broker provides it."""
+
+
 class RemoteTools(Protocol):
     """The broker as seen through a bridge: what a host in another process calls and offers by."""
 
