@@ -41,6 +41,8 @@ class World(msgspec.Struct):
     paths: Paths
     random: Random
     services: dict[type[Any], object] = {}
+    names: dict[str, str] = {}
+    """Names that only scopes of one host may take: name → that host's. Plugins' are among them."""
     status: Callable[[], dict[str, Any]] = dict
     """What the runtime says of itself: see `Runtime.status`."""
     stop_requested: asyncio.Event | None = None
@@ -138,7 +140,13 @@ class Host:
         self.world.bus.publish_error(code, self.name, error, **details)
 
     def scope(self, name: str) -> Host:
-        """A host within this one that publishes as *name*; end it with `aclose`."""
+        """A host within this one that publishes as *name*; end it with `aclose`.
+
+        Raises:
+            LoomError: the name is a plugin's, or kept by one.
+        """
+        if (holder := self.world.names.get(name, self.name)) != self.name:
+            raise LoomError(f"{name!r} is a name of plugin {holder!r}; use another one")
         scope = Host(self.world, name, settings=self.settings, tables=self.tables)
         scope.paths = self.paths
         scope._leave_parent = partial(self._scopes.pop, scope, None)

@@ -219,6 +219,7 @@ class Runtime:
     # -- attaching ---------------------------------------------------------------------------
 
     def _make_host(self, name: str) -> Host:
+        self.world.names[name] = name
         manifest = self.plugins.manifests[name]
         tables = {t: self.config.values[t] for t in manifest.tables if t in self.config.values}
         raw = self.config.settings(manifest)

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
-from loom.contracts import AgentDefinition, AgentRecord, Member
+from loom.contracts import BROKER, HALT, AgentDefinition, AgentRecord, Member
 from loom.hosting import Actor
-from loom_kernel import BusClosed, Health, Host, LoomError, check_pattern, check_topic, matches
+from loom_kernel import (
+    BusClosed,
+    Envelope,
+    Health,
+    Host,
+    LoomError,
+    check_pattern,
+    check_topic,
+    matches,
+)
 
 from loom_plugin_agents.child import Child
 from loom_plugin_agents.supervisor import Supervisor
@@ -113,6 +122,14 @@ class Keeper:
     def unsubscribe(self, id: str, pattern: str) -> AgentRecord:
         self._find(id).unsubscribe(pattern)
         return self._record(id)
+
+    async def obey(self, envelope: Envelope) -> None:
+        """Halt the agents of this process, or let them go on, if the broker says so."""
+        if envelope.sender != BROKER:
+            return
+        for member in list(self._members.values()):
+            if isinstance(member, Actor):
+                member.halt() if envelope.topic == HALT else member.go_on()
 
     # -- looking up --------------------------------------------------------------------------
 

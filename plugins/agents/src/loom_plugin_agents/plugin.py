@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from loom.contracts import Agents, Mailboxes
+from loom.contracts import GO_ON, HALT, Agents, Mailboxes
 from loom_kernel import Host, hookimpl
 
 from loom_plugin_agents.settings import Settings
@@ -27,6 +27,7 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     supervisor = Supervisor(host)
     keeper = Keeper(host, supervisor)
     Requests(host, keeper).listen()
+    host.on(HALT, GO_ON, handler=keeper.obey, name="agents:halt")
     host.provide(Agents, keeper)
     host.provide(Mailboxes, keeper)
     host.health(keeper.health)

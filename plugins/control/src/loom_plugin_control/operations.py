@@ -23,6 +23,8 @@ from loom_plugin_control.tap import Tap, event_frame
 LAST = 10_000
 """The order of our filter: an onlooker sees what all others let through, as they changed it."""
 FULLEST = 20
+CLIENT = "cli"
+"""What clients publish as: whoever may use the socket is the owner."""
 
 
 class Answer:
@@ -51,7 +53,8 @@ class Operations:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._client = host.scope("cli")
+        host.world.names[CLIENT] = host.name
+        self._client = host.scope(CLIENT)
         self.taps: dict[Tap, None] = {}
 
     async def run(self, request: Request, answer: Answer) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from loom.contracts import Decision, read
+from loom.contracts import GO_ON, HALT, Decision, read
 from loom_kernel import Envelope, Host, LoomError
 
 from loom_plugin_tools.broker import Broker, Record
@@ -123,11 +123,11 @@ class Orders:
         ended = self._broker.cancel_all(f"{envelope.sender} called a halt")
         self._broker.desk.withdraw_all("a halt was called")
         self._record("halt.called", envelope.sender, "everything", ended=ended)
-        await self._host.publish("halt.called", {"by": envelope.sender})
+        await self._host.publish(HALT, {"by": envelope.sender})
         return {"ended": ended}
 
     async def _resume(self, envelope: Envelope) -> dict[str, Any]:
         self._policy.halted_by = ""
         self._record("halt.lifted", envelope.sender, "everything")
-        await self._host.publish("halt.lifted", {"by": envelope.sender})
+        await self._host.publish(GO_ON, {"by": envelope.sender})
         return {}

@@ -44,6 +44,8 @@ from loom.contracts.messages import read
 from loom.contracts.sandboxes import Command, Confinement, Sandbox
 from loom.contracts.tools import (
     BROKER,
+    GO_ON,
+    HALT,
     SEARCH,
     ErrorCode,
     RemoteTools,
@@ -59,6 +61,8 @@ from loom.contracts.tools import (
 
 __all__ = [
     "BROKER",
+    "GO_ON",
+    "HALT",
     "SEARCH",
     "ActionSink",
     "AgentDefinition",

@@ -23,6 +23,8 @@ from loom.contracts.approvals import Capsule
 
 #: The sender whose calls providers accept: the plugin that keeps the one path.
 BROKER = "tools"
+#: The owner stopped everything; the owner lets it go on. Obeyed if the broker says so.
+HALT, GO_ON = "halt.called", "halt.lifted"
 
 ErrorCode = Literal[
     "ACTION_OK",

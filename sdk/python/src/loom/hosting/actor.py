@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from typing import cast
 
 from loom_kernel import Envelope, Host, LoomError, Subscription
 
@@ -39,6 +40,10 @@ class Actor:
         self._running: set[asyncio.Task[None]] = set()
         self._replaced: set[asyncio.Task[None]] = set()
         self._is_free = asyncio.Event()
+        self._may_handle = asyncio.Event()
+        self._may_handle.set()
+        self._handling: set[asyncio.Task[None]] = set()
+        self._halted: set[asyncio.Task[None]] = set()
         self._handled = self._failed = self._rejected = 0
         self._width = _width(definition)
 
@@ -91,6 +96,17 @@ class Actor:
             await self._host.aclose()
             await self._tell("stopped")
 
+    def halt(self) -> None:
+        """Cancel what is handled, and handle nothing more until `go_on`; events wait."""
+        self._may_handle.clear()
+        for task in self._handling - self._halted:
+            self._halted.add(task)
+            task.cancel()
+
+    def go_on(self) -> None:
+        """Undo `halt`; an event that it cut short is not handled again."""
+        self._may_handle.set()
+
     def subscribe(self, pattern: str) -> None:
         """Receive *pattern* too, now and after a restart."""
         if self._mailbox is not None:
@@ -133,16 +149,28 @@ class Actor:
     # -- events ------------------------------------------------------------------------------
 
     async def _handle(self, host: Host, envelope: Envelope) -> None:
+        await self._may_handle.wait()
         self._last_active = self._parent.clock.time()
         self._handled += 1
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._handling.add(task)
         try:
             await self.definition.on_event(host, envelope)
+        except asyncio.CancelledError:
+            if task not in self._halted:
+                raise
+            task.uncancel()
+            self._failed += 1
+            await self._tell_failure(envelope, LoomError("a halt was called amid this event"))
         except (Exception, SystemExit) as error:
             self._failed += 1
             await self._tell_failure(envelope, error)
             if isinstance(error, SystemExit):  # an agent's end is not the runtime's
                 raise LoomError(f"agent {self.definition.id!r} called exit") from error
             raise
+        finally:
+            self._handling.discard(task)
+            self._halted.discard(task)
 
     async def _spread(self, host: Host, envelope: Envelope) -> None:
         """Handle *envelope* beside others, as the policy allows."""

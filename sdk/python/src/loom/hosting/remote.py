@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
-from loom_kernel import Host, LoomError
+from loom_kernel import Envelope, Host, LoomError
 
 from loom.bridge import RemoteBus, connect
-from loom.contracts import AgentDefinition, Mailboxes
+from loom.contracts import BROKER, GO_ON, HALT, AgentDefinition, Mailboxes
 from loom.hosting.actor import PATIENCE, Actor
 
 
@@ -34,6 +35,7 @@ async def joined(
     ) as host:
         actor = Actor(host, definition, patience=patience)
         host.provide(Mailboxes, _Mailbox(actor))
+        host.on(HALT, GO_ON, handler=partial(_obey, actor), name=f"halt:{definition.id}")
         await actor.start()
         if isinstance(host.world.bus, RemoteBus):
             await host.world.bus.flush()  # from here on it receives what anybody publishes
@@ -41,6 +43,12 @@ async def joined(
             yield host
         finally:
             await actor.stop()
+
+
+async def _obey(actor: Actor, envelope: Envelope) -> None:
+    """Halt the agent, or let it go on, if the broker says so."""
+    if envelope.sender == BROKER:
+        actor.halt() if envelope.topic == HALT else actor.go_on()
 
 
 class _Mailbox:
