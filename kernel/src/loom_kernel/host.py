@@ -80,8 +80,7 @@ class Host:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._scopes: dict[Host, None] = {}
         self._leave_parent: Callable[[], object] = int
-        self._provided: list[type[Any]] = []
-        self._unfilter: list[Callable[[], None]] = []
+        self._undo: list[Callable[[], object]] = []
         self._health: Callable[[], Health] = Health
 
     # -- events ------------------------------------------------------------------------------
@@ -116,7 +115,7 @@ class Host:
 
     def add_filter(self, passed: Filter, *patterns: str, order: int = 0) -> None:
         """`Bus.add_filter`, removed with this host."""
-        self._unfilter.append(self.world.bus.add_filter(passed, patterns or (">",), order=order))
+        self._undo.append(self.world.bus.add_filter(passed, patterns or (">",), order=order))
 
     # -- work --------------------------------------------------------------------------------
 
@@ -164,7 +163,7 @@ class Host:
         if contract in self.world.services:
             raise LoomError(f"{contract.__name__} is provided already; {self.name!r} comes second")
         self.world.services[contract] = service
-        self._provided.append(contract)
+        self._undo.append(partial(self.world.services.pop, contract, None))
 
     def require(self, contract: type[T]) -> T:
         """The service that a running plugin provides for *contract*.
@@ -231,12 +230,9 @@ class Host:
         for subscription in list(self._subscriptions):
             subscription.close()
         self._subscriptions.clear()
-        for remove in self._unfilter:
-            remove()
-        self._unfilter.clear()
-        for contract in self._provided:
-            self.world.services.pop(contract, None)
-        self._provided.clear()
+        for undo in self._undo:
+            undo()
+        self._undo.clear()
         stuck += await self._cancel_tasks(grace)
         self._leave_parent()
         return stuck
