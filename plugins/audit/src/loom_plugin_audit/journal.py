@@ -125,7 +125,7 @@ def entries(folder: Path) -> Iterator[Entry]:
             for number, line in enumerate(file, 1):
                 try:
                     yield _entry(line)
-                except msgspec.DecodeError as error:
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
                     raise AuditBroken(f"{path.name}, line {number} is no entry: {error}") from None
 
 
@@ -133,7 +133,7 @@ def read_head(folder: Path) -> Head | None:
     """The head that was kept; None if there is none that can be read."""
     try:
         return msgspec.json.decode((folder / HEAD).read_bytes(), type=Head)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
@@ -170,7 +170,7 @@ def _end_of(folder: Path) -> tuple[int, str]:
     line = whole[whole.rfind(b"\n", 0, -1) + 1 :]
     try:
         entry = _entry(line)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise AuditBroken(
             f"the last line of {last} is no entry ({error}); see `loom audit verify`"
         ) from None

@@ -22,7 +22,7 @@ def read_file(path: Path, kind: type[T]) -> T | None:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LoomError(f"{path} cannot be read ({error}); restore it, or remove it") from error
 
 

@@ -66,7 +66,7 @@ class Pins:
             return msgspec.json.decode(self.path.read_bytes(), type=dict[str, dict[str, Any]])
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise LoomError(f"{self.path} cannot be read ({error}); restore or remove it") from None
 
     def _write(self, text: bytes) -> None:
