@@ -13,7 +13,7 @@ GENESIS = "0" * 64
 """What the first entry has before it."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of the audit."""
 
     seq: int
