@@ -38,9 +38,9 @@ KEPT = 3600.0
 class Sealed(msgspec.Struct, frozen=True):
     """A question as it lies in its file."""
 
-    approval: Approval
+    approval: msgspec.Raw
     seal: str
-    """HMAC-SHA-256, in hex, of the approval in canonical JSON."""
+    """HMAC-SHA-256, in hex, of the approval's bytes."""
 
 
 class Desk:
@@ -89,8 +89,9 @@ class Desk:
         """The question in *path*, if it is the one that this Loom wrote there."""
         try:
             sealed = read_file(path, Sealed)
-            if sealed is not None and self._is_genuine(sealed, path.stem):
-                return sealed.approval
+            approval = self._opened(sealed) if sealed is not None else None
+            if approval is not None and approval.id == path.stem:
+                return approval
             problem = "it is not as it was written"
         except LoomError as error:
             problem = str(error)
@@ -99,11 +100,13 @@ class Desk:
         path.rename(path.with_suffix(".broken"))
         return None
 
-    def _is_genuine(self, sealed: Sealed, id: str) -> bool:
-        approval = sealed.approval
-        if not hmac.compare_digest(sealed.seal.encode(), self._seal(approval).encode()):
-            return False
-        return approval.id == id and approval.digest == approval.capsule.digest()
+    def _opened(self, sealed: Sealed) -> Approval | None:
+        """What *sealed* holds, if this Loom put it there and the capsule in it is whole."""
+        text = bytes(sealed.approval)
+        if not hmac.compare_digest(sealed.seal.encode(), self._seal(text).encode()):
+            return None
+        approval = msgspec.json.decode(text, type=Approval)
+        return approval if approval.digest == approval.capsule.digest() else None
 
     def pending(self) -> list[Approval]:
         """What waits for a decision, the oldest first."""
@@ -241,11 +244,12 @@ class Desk:
 
     async def _save(self, approval: Approval) -> None:
         self._known[approval.id] = approval
-        sealed = Sealed(approval, self._seal(approval))
+        text = canonical(approval)
+        sealed = Sealed(msgspec.Raw(text), self._seal(text))
         await asyncio.to_thread(write_file, self._folder / f"{approval.id}.json", sealed)
 
-    def _seal(self, approval: Approval) -> str:
-        return hmac.new(self._key, canonical(approval), "sha256").hexdigest()
+    def _seal(self, text: bytes) -> str:
+        return hmac.new(self._key, text, "sha256").hexdigest()
 
     def _note(self, event: str, approval: Approval, who: str) -> None:
         capsule = approval.capsule

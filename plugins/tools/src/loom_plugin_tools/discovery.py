@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 
 from loom.contracts import SEARCH, ToolDescriptor
 
@@ -38,19 +38,24 @@ class Search:
         return len(self._tools)
 
     def find(self, query: str, limit: int) -> list[ToolDescriptor]:
-        """The *limit* tools that fit *query* best; without a query the first by name."""
+        """The *limit* tools that fit *query* best, the best first.
+
+        Without a query the first by name; and all of them, if they are no more than *limit*.
+        """
         self._refresh()
-        words = set(_words(query))
-        if not words:
-            return self._tools[:limit]
-        scores: Counter[int] = Counter()
+        ranked = self._ranked(set(_words(query)))
+        if not query or len(self._tools) <= limit:
+            ranked += [place for place in range(len(self._tools)) if place not in ranked]
+        return [self._tools[place] for place in ranked[:limit]]
+
+    def _ranked(self, words: set[str]) -> list[int]:
+        scores: defaultdict[int, float] = defaultdict(float)
         for word in words:
             holders = self._postings.get(word, ())
             rarity = math.log(1 + (len(self._tools) - len(holders) + 0.5) / (len(holders) + 0.5))
             for place in holders:
-                scores[place] += rarity * self._weight(place, word)  # type: ignore[assignment]  # a float
-        best = sorted(scores, key=lambda place: (-scores[place], self._tools[place].name))
-        return [self._tools[place] for place in best[:limit]]
+                scores[place] += rarity * self._weight(place, word)
+        return sorted(scores, key=lambda place: (-scores[place], self._tools[place].name))
 
     def _weight(self, place: int, word: str) -> float:
         count = self._words[place][word]
