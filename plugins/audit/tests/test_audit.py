@@ -235,8 +235,8 @@ async def test_the_runtime_records_its_own_coming_and_going(state: Path) -> None
 
 
 def loom(state: Path, *arguments: str) -> Any:
-    command = [Path(sys.executable).with_name("loom"), "audit", *arguments, "--state", str(state)]
-    return subprocess.run(command, capture_output=True, text=True)
+    command = [str(Path(sys.executable).with_name("loom")), "audit", *arguments]
+    return subprocess.run([*command, "--state", str(state)], capture_output=True, text=True)
 
 
 @pytest.mark.anyio

@@ -42,7 +42,7 @@ class Workshop:
     async def open(self) -> None:
         """Announce, and wait until the broker knows."""
         await self.provider.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(await self.listed()) < len(self.offered):  # each look is a round of the bus
                 continue
 

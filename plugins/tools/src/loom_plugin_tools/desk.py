@@ -70,6 +70,7 @@ class Desk:
         self._known: dict[str, Approval] = {}
         self._waiting: dict[str, asyncio.Future[Decision]] = {}
         self._asked: dict[str, deque[float]] = {}
+        self._writing = asyncio.Lock()
 
     def load(self) -> None:
         """Read what waited when the runtime ended. Blocks."""
@@ -243,10 +244,14 @@ class Desk:
         await self._host.publish("approval.decided", closed, subject=closed.id)
 
     async def _save(self, approval: Approval) -> None:
-        self._known[approval.id] = approval
+        """Put it on the disk. A question is known from then on; what became of it, from now on."""
+        if approval.state != "pending":
+            self._known[approval.id] = approval
         text = canonical(approval)
         sealed = Sealed(msgspec.Raw(text), self._seal(text))
-        await asyncio.to_thread(write_file, self._folder / f"{approval.id}.json", sealed)
+        async with self._writing:
+            await asyncio.to_thread(write_file, self._folder / f"{approval.id}.json", sealed)
+        self._known.setdefault(approval.id, approval)
 
     def _seal(self, text: bytes) -> str:
         return hmac.new(self._key, text, "sha256").hexdigest()

@@ -27,7 +27,7 @@ def canonical(value: Any) -> bytes:
     return _encode(value)
 
 
-class Preparation(msgspec.Struct, frozen=True):
+class Preparation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a call would touch, as its provider sees it before it runs."""
 
     summary: str = ""
@@ -39,7 +39,7 @@ class Preparation(msgspec.Struct, frozen=True):
     """What it depends on: path → SHA-256 in hex of its content, or `absent`."""
 
 
-class Capsule(msgspec.Struct, frozen=True, kw_only=True):
+class Capsule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that was approved, and nothing that was not. Its `digest` is what a person approved.
 
     The executor refuses a call that differs from its capsule in anything: arguments byte for
