@@ -17,7 +17,7 @@ from loom.contracts import (
     ToolDescriptor,
     ToolResult,
 )
-from loom_kernel import Host, Runtime
+from loom_kernel import Clock, Host, Runtime
 from loom_kernel.testing import EventRecorder, running
 
 NOTE = ToolDescriptor(
@@ -92,8 +92,10 @@ class Office:
 
 
 @asynccontextmanager
-async def office(state: Path | None = None, **settings: Any) -> AsyncIterator[Office]:
+async def office(
+    state: Path | None = None, clock: Clock | None = None, **settings: Any
+) -> AsyncIterator[Office]:
     """One in *state*, with `[plugins.tools]` *settings*."""
     config = {"plugins": {"tools": settings}, "kernel": {"drain_timeout": 1.0}}
-    async with running("tools", "audit", state=state, config=config) as runtime:
+    async with running("tools", "audit", state=state, config=config, clock=clock) as runtime:
         yield Office(runtime)

@@ -22,12 +22,36 @@ async def test_a_tool_cannot_be_called_past_the_broker(workshop: Any) -> None:
 
 
 @pytest.mark.feature("TOOL-03")
-async def test_a_schema_that_breaks_when_it_is_used_is_an_answer(workshop: Any) -> None:
-    workshop.offer("text:odd", parameters={"type": "object", "$ref": "#/$defs/nope"})
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#/$defs/nope"},
+        {"$ref": "http://127.0.0.1:9/schema.json"},
+        {"$ref": "file:///etc/passwd"},
+        {"properties": {"a": {"type": "nonsense"}}},
+        {"properties": {"a": {"pattern": "(?<=a)(b"}}},
+        {"required": "a"},
+    ],
+)
+async def test_a_schema_that_cannot_be_used_is_refused_when_it_is_announced(
+    workshop: Any, schema: dict[str, Any]
+) -> None:
+    workshop.offer("text:odd", parameters=schema)
+    await workshop.provider.start()
+    refused = await workshop.events.wait_for("tool.provider.refused")
+    assert refused[0].data["tool"] == "text:odd"
+    assert await workshop.listed() == []
+
+
+@pytest.mark.feature("TOOL-02")
+async def test_a_pattern_that_would_take_for_ever_does_not(workshop: Any) -> None:
+    schema = {"type": "object", "properties": {"text": {"type": "string", "pattern": "^(a+)+$"}}}
+    workshop.offer("text:slow", parameters=schema)
     await workshop.open()
-    refused = await workshop.refused("text:odd", {"text": "x"}, timeout=2)
-    assert refused.code == "ACTION_ERROR"
-    assert workshop.ran == []
+    began = workshop.caller.clock.monotonic()
+    refused = await workshop.refused("text:slow", {"text": "a" * 50_000 + "!"})
+    assert refused.code == "INVALID_PARAMS"
+    assert workshop.caller.clock.monotonic() - began < 5.0
 
 
 @pytest.mark.feature("TOOL-03")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from loom import call_tool
 from loom.contracts import ToolCall
-from loom_kernel.testing import run_virtual, running, wait_until
+from loom_kernel.testing import VirtualClock, run_virtual, running, wait_until
 
 from plugins.tools.tests.conftest import Workshop
 
@@ -16,7 +16,8 @@ from plugins.tools.tests.conftest import Workshop
 @pytest.mark.feature("SEC-07")
 def test_a_caller_that_calls_too_often_is_told_when_to_come_again() -> None:
     async def main() -> None:
-        async with running("tools", config={"plugins": {"tools": {"rate": 60.0}}}) as runtime:
+        config = {"plugins": {"tools": {"rate": 60.0}}}
+        async with running("tools", config=config, clock=VirtualClock()) as runtime:
             workshop = Workshop(runtime)
             workshop.offer("text:keep")
             await workshop.open()
