@@ -37,9 +37,12 @@ import { LoomError, PayloadNotSerializable, show } from "./errors.js";
  * @property {string} [provider]
  * @property {number} [timeout] seconds
  * @property {{read_only?: boolean, destructive?: boolean, idempotent?: boolean}} [hints]
+ * @property {string[]} [permissions] what it needs: `fs.read`, `net`, or words of its own
+ * @property {string[]} [labels] what its results carry, e.g. `untrusted`
+ * @property {number} [concurrency] calls at once; 0 = as many as come
  */
 
-/** @typedef {{name: string, arguments?: Record<string, unknown>, id?: string, version?: string, timeout?: number, caller?: string}} ToolCall */
+/** @typedef {{name: string, arguments?: Record<string, unknown>, id?: string, version?: string, timeout?: number, caller?: string, reason?: string}} ToolCall */
 
 /** @typedef {{id: string, code?: string, output?: unknown, error?: {message: string, details?: Record<string, unknown>} | null, duration?: number}} ToolResult */
 

@@ -65,11 +65,12 @@ fields = st.fixed_dictionaries(
     },
 )
 hints = st.builds(ToolHints, st.booleans(), st.booleans(), st.booleans())
+several = st.lists(words, max_size=3).map(tuple)
 descriptors = st.builds(
-    ToolDescriptor, words, words, objects, words, st.none() | objects, words, words, words, numbers,
-    hints,
+    ToolDescriptor, words, words, objects, words, st.none() | objects, words, words, numbers,
+    hints, several, several, st.integers(0, 2**32 - 1), st.booleans(),
 )  # fmt: skip
-calls = st.builds(ToolCall, words, objects, words, words, numbers, words)
+calls = st.builds(ToolCall, words, objects, words, words, numbers, words, words)
 failures = st.builds(ToolFailure, words, objects)
 codes = st.sampled_from(get_args(ErrorCode))
 results = st.builds(ToolResult, words, codes, values, st.none() | failures, numbers)

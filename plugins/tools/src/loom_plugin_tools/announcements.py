@@ -1,13 +1,14 @@
-"""What providers announce and withdraw, and what callers find: the list and the search."""
+"""What providers offer, and what callers find: the list and the search."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from loom import ToolProvider
-from loom.contracts import SEARCH, ToolCall, ToolDescriptor, ToolError
-from loom_kernel import Envelope, Host
+from loom.contracts import SEARCH, Provider, ToolCall, ToolDescriptor, ToolError
+from loom_kernel import Envelope, Host, LoomError
 
 from loom_plugin_tools.discovery import Search
 from loom_plugin_tools.registry import Registry
@@ -25,36 +26,42 @@ class Announcements:
         self._own = ToolProvider(host)
 
     async def start(self) -> None:
-        """Listen, and ask providers to announce themselves."""
-        self._host.on("tool.provider.announced", handler=self._announced, name="tools:announced")
-        self._host.on("tool.provider.withdrawn", handler=self._withdrawn, name="tools:withdrawn")
+        """Listen, and ask providers for their tools."""
         self._host.on("tool.list", handler=self._list, name="tools:list")
         self._host.on("tool.search", handler=self._find, name="tools:search")
         self._own.add(SEARCH, self._search_tool)
         await self._own.start()
         await self._host.publish("tool.provider.wanted")
 
-    async def _announced(self, envelope: Envelope) -> None:
-        offered: set[tuple[str, str]] = set()
-        for raw in envelope.data["tools"]:
-            found = raw if isinstance(raw, ToolDescriptor) else msgspec.convert(raw, ToolDescriptor)
-            found = msgspec.structs.replace(found, owner=envelope.sender)
-            offered.add((found.name, found.version))
-            await self._take(found)
-        if envelope.data.get("all"):
-            self._registry.keep(envelope.sender, offered)
+    def offer(self, owner: str, tools: Iterable[ToolDescriptor], provider: Provider) -> None:
+        """See `loom.contracts.Tools`."""
+        taken = [tool for tool in tools if self._take(owner, tool)]
+        self._registry.keep(owner, {(tool.name, tool.version) for tool in taken}, provider)
+        news = {"owner": owner, "tools": [tool.name for tool in taken]}
+        self._tell("tool.provider.announced", news)
 
-    async def _take(self, found: ToolDescriptor) -> None:
+    def leave(self, owner: str, provider: Provider) -> None:
+        """See `loom.contracts.Tools`."""
+        if self._registry.provider(owner) is provider:
+            self._registry.leave(owner)
+            self._tell("tool.provider.announced", {"owner": owner, "tools": []})
+
+    def _take(self, owner: str, tool: ToolDescriptor) -> bool:
         try:
-            self._validators.check_schema(found)
-            self._registry.add(found)
+            self._validators.check_schema(tool)
+            self._registry.add(msgspec.structs.replace(tool, owner=owner))
         except ToolError as error:
             self._host.log.error("tool refused: %s", error)
-            news = {"tool": found.name, "reason": str(error)}
-            await self._host.publish("tool.provider.refused", news)
+            news = {"owner": owner, "tool": tool.name, "reason": str(error)}
+            self._tell("tool.provider.refused", news)
+            return False
+        return True
 
-    async def _withdrawn(self, envelope: Envelope) -> None:
-        self._registry.remove(envelope.sender, envelope.data["tools"])
+    def _tell(self, topic: str, news: dict[str, Any]) -> None:
+        try:
+            self._host.publish_nowait(topic, news)
+        except LoomError as error:  # the runtime stops, or nobody reads
+            self._host.log.debug("%s was not told: %s", topic, error)
 
     async def _list(self, envelope: Envelope) -> None:
         asked = envelope.data if isinstance(envelope.data, dict) else {}

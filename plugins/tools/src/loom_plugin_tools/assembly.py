@@ -19,8 +19,8 @@ from loom_plugin_tools.rules import Rules
 from loom_plugin_tools.settings import Settings
 
 
-def assemble(host: Host) -> tuple[Broker, Announcements, Orders]:
-    """The broker of *host*, what keeps its registry, and what obeys its owner."""
+def assemble(host: Host) -> tuple[Broker, Orders]:
+    """The broker of *host*, and what obeys its owner."""
     settings: Settings = host.settings
     record = _record_of(host)
     policy = Policy(
@@ -38,8 +38,8 @@ def assemble(host: Host) -> tuple[Broker, Announcements, Orders]:
         host, record, timeout=settings.approval_timeout, prompts=settings.prompts,
         resume=broker.resume,
     )  # fmt: skip
-    announcements = Announcements(host, registry, broker.validators)
-    return broker, announcements, Orders(host, broker, policy, record, owners=settings.approvers)
+    broker.announcements = Announcements(host, registry, broker.validators)
+    return broker, Orders(host, broker, policy, record, owners=settings.approvers)
 
 
 def _record_of(host: Host) -> Callable[..., None]:

@@ -10,8 +10,11 @@ own objects meanwhile.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -19,6 +22,7 @@ from loom.contracts import (
     Approval,
     Capsule,
     Preparation,
+    Provider,
     ToolCall,
     ToolDescriptor,
     ToolError,
@@ -28,8 +32,16 @@ from loom.contracts import (
     canonical,
     read,
 )
-from loom_kernel import Envelope, Host, InvalidEnvelope, LoomError, NoResponders, RequestTimeout
+from loom_kernel import (
+    Envelope,
+    HopLimitExceeded,
+    Host,
+    InvalidEnvelope,
+    LoomError,
+    current,
+)
 
+from loom_plugin_tools.announcements import Announcements
 from loom_plugin_tools.desk import Desk
 from loom_plugin_tools.limits import Limits
 from loom_plugin_tools.policy import Policy
@@ -38,9 +50,15 @@ from loom_plugin_tools.validation import Validators
 
 Key = tuple[str, str]
 """Caller and call id."""
+Outcome = tuple[ToolResult, frozenset[str]]
+"""With the labels of all that led to it."""
+NO_LABELS: frozenset[str] = frozenset()
 Record = Callable[..., None]
 PREPARING = 10.0
 """Seconds that a provider has to say what a call would touch."""
+
+
+Execute = Callable[["_Work"], Awaitable[ToolResult]]
 
 
 class Broker:
@@ -58,6 +76,7 @@ class Broker:
         remembered: int,
     ) -> None:
         self.desk: Desk
+        self.announcements: Announcements
         self.validators = Validators()
         self.counts = {"calls": 0, "failed": 0, "repeated": 0, "asked": 0, "refused": 0}
         self._host = host
@@ -67,26 +86,57 @@ class Broker:
         self._record = record
         self._timeout = timeout
         self._remembered = remembered
-        self._results: OrderedDict[Key, asyncio.Future[ToolResult]] = OrderedDict()
-        self._running: dict[Key, asyncio.Task[None]] = {}
+        self._results: OrderedDict[Key, asyncio.Future[Outcome]] = OrderedDict()
+        self._running: dict[Key, asyncio.Task[Any]] = {}
+        self._prefix = secrets.token_hex(8)
+        self._numbers = count()
         self._cancelled: dict[Key, ToolFailure] = {}
 
     # -- calls -------------------------------------------------------------------------------
 
+    async def run(self, caller: str, call: ToolCall) -> tuple[ToolResult, frozenset[str]]:
+        """See `loom.contracts.Tools`."""
+        try:
+            call = msgspec.structs.replace(_frozen(call), id=call.id or self._id(), caller=caller)
+        except (TypeError, ValueError, RecursionError) as error:
+            wrong = ToolFailure(f"the arguments have no JSON form: {error}")
+            return ToolResult(call.id, "INVALID_PARAMS", error=wrong), NO_LABELS
+        cause = current.get() or self._root(caller)
+        token = current.set(cause)  # what is told of a call is told as of one
+        key = (caller, call.id)
+        task = asyncio.current_task()
+        if task is not None:
+            self._running.setdefault(key, task)
+        work = _Work(call, cause)
+        try:
+            return await self._once(work, self._execute), work.labels
+        finally:
+            if self._running.get(key) is task:
+                del self._running[key]
+            current.reset(token)
+
     async def accept(self, envelope: Envelope) -> None:
         """Run the call in *envelope* in a task of its own, so that a slow one holds up nobody."""
         try:
-            call = _frozen(read(envelope, ToolCall))
-        except (InvalidEnvelope, TypeError, ValueError, RecursionError) as error:
+            call = read(envelope, ToolCall)
+        except InvalidEnvelope as error:
             wrong = ToolResult("", "INVALID_PARAMS", error=ToolFailure(str(error)))
             await self._host.reply(envelope, wrong)
             return
-        call = msgspec.structs.replace(call, id=call.id or envelope.id, caller=envelope.sender)
-        task = self._host.spawn(self._answer(envelope, call), f"call/{call.name}/{call.id}")
-        key = (call.caller, call.id)
-        if key not in self._running:
-            self._running[key] = task
-            task.add_done_callback(lambda _: self._running.pop(key, None))
+        call = msgspec.structs.replace(call, id=call.id or envelope.id)
+        self._host.spawn(self._answer(envelope, call), f"call/{call.name}/{call.id}")
+
+    async def _answer(self, envelope: Envelope, call: ToolCall) -> None:
+        result, labels = await self.run(envelope.sender, call)
+        await self._host.reply(envelope, result, labels=labels)
+
+    def offer(self, owner: str, tools: Iterable[ToolDescriptor], provider: Provider) -> None:
+        """See `loom.contracts.Tools`."""
+        self.announcements.offer(owner, list(tools), provider)
+
+    def leave(self, owner: str, provider: Provider) -> None:
+        """See `loom.contracts.Tools`."""
+        self.announcements.leave(owner, provider)
 
     async def cancel(self, envelope: Envelope) -> None:
         """The caller does not want the outcome any more."""
@@ -113,31 +163,28 @@ class Broker:
             capsule.tool, msgspec.json.decode(capsule.arguments), capsule.call, capsule.version,
             capsule.timeout, capsule.principal, capsule.reason,
         )  # fmt: skip
-        return await self._once(call, lambda: self._do_approved(call, capsule))
+        work = _Work(call, current.get() or self._root(call.caller))
+        work.labels |= frozenset(capsule.labels)
+        return await self._once(work, partial(self._do_approved, capsule=capsule))
 
-    async def _answer(self, envelope: Envelope, call: ToolCall) -> None:
-        result = await self._once(call, lambda: self._execute(call, envelope.labels))
-        await self._host.reply(envelope, result)
-
-    async def _once(
-        self, call: ToolCall, execute: Callable[[], Awaitable[ToolResult]]
-    ) -> ToolResult:
-        """Run *call*, or wait for the run or take the result of the same id."""
-        key = (call.caller, call.id)
+    async def _once(self, work: _Work, execute: Execute) -> ToolResult:
+        """Do *work*, or wait for the run or take the result of the same id."""
+        key = (work.call.caller, work.call.id)
         known = self._results.get(key)
         if known is not None:
             self.counts["repeated"] += 1
-            return await asyncio.shield(known)
-        future: asyncio.Future[ToolResult] = asyncio.get_running_loop().create_future()
+            result, work.labels = await asyncio.shield(known)
+            return result
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._results[key] = future
         self._forget()
         try:
-            result = await self._run(call, execute)
+            result = await self._run(work, execute)
         except BaseException:
             del self._results[key]
-            future.cancel()
+            future.set_result((_lost(work.call), NO_LABELS))
             raise
-        future.set_result(result)
+        future.set_result((result, work.labels))
         return result
 
     def _forget(self) -> None:
@@ -146,13 +193,12 @@ class Broker:
             if oldest is not None:
                 del self._results[oldest]
 
-    async def _run(
-        self, call: ToolCall, execute: Callable[[], Awaitable[ToolResult]]
-    ) -> ToolResult:
+    async def _run(self, work: _Work, execute: Execute) -> ToolResult:
+        call = work.call
         started = self._host.clock.monotonic()
         self.counts["calls"] += 1
         try:
-            result = await execute()
+            result = await execute(work)
         except asyncio.CancelledError:
             result = self._ended(call)
         except ToolError as error:
@@ -183,40 +229,37 @@ class Broker:
 
     # -- deciding ----------------------------------------------------------------------------
 
-    async def _execute(self, call: ToolCall, labels: frozenset[str]) -> ToolResult:
+    async def _execute(self, work: _Work) -> ToolResult:
+        call = work.call
         if call.timeout < 0:
             raise ToolError(call.name, "INVALID_PARAMS", "the timeout is less than 0")
         tool = self._registry.resolve(call.name, call.version)
         self.validators.check(tool, call.arguments)
         self._limits.count(call.name, call.caller)
-        seconds = call.timeout or tool.timeout or self._timeout
-        patience = call.timeout
-        call = msgspec.structs.replace(call, version=tool.version, timeout=seconds)
-        verdict = self._policy.judge(tool, call.caller, labels)
-        if verdict.answer == "allow":
-            return await self._do(tool, call, None)
+        verdict = self._policy.judge(tool, call.caller, work.labels)
         if verdict.answer == "deny":
             self.counts["refused"] += 1
             raise ToolError(call.name, "PERMISSION_DENIED", "; ".join(verdict.why))
-        capsule = await self._approved(tool, call, verdict.why, labels, patience)
-        return await self._do_approved(call, capsule)
+        patience = call.timeout
+        seconds = call.timeout or tool.timeout or self._timeout
+        work.call = msgspec.structs.replace(call, version=tool.version, timeout=seconds)
+        if verdict.answer == "allow":
+            return await self._do(tool, work, None)
+        capsule = await self._approved(tool, work, verdict.why, patience)
+        return await self._do_approved(work, capsule)
 
     async def _approved(
-        self,
-        tool: ToolDescriptor,
-        call: ToolCall,
-        why: tuple[str, ...],
-        labels: frozenset[str],
-        patience: float,
+        self, tool: ToolDescriptor, work: _Work, why: tuple[str, ...], patience: float
     ) -> Capsule:
         """Ask a person; the capsule they approved. *patience* in seconds, 0 = the owner's."""
         from loom.pins import fingerprint
 
         self.counts["asked"] += 1
+        call = work.call
         capsule = self.desk.capsule(
             call=call.id, principal=call.caller, tool=tool.name, version=tool.version,
             owner=tool.owner, definition=fingerprint(tool), arguments=call.arguments,
-            preparation=await self._prepared(tool, call), labels=tuple(sorted(labels)),
+            preparation=await self._prepared(tool, call), labels=tuple(sorted(work.labels)),
             reason=call.reason, timeout=call.timeout,
         )  # fmt: skip
         await self.desk.obtain(tool, capsule, why, patience or self.desk.timeout)
@@ -226,64 +269,61 @@ class Broker:
         """What its provider says that *call* would touch."""
         if not tool.is_prepared:
             return Preparation()
-        answer = await self._host.request(f"{tool.address}.prepare", call, timeout=PREPARING)
-        if isinstance(answer.data, ToolResult):
-            failure = answer.data.error or ToolFailure(answer.data.code)
-            raise ToolError(call.name, answer.data.code, failure.message, failure.details)
-        return read(answer, Preparation)
+        try:
+            async with asyncio.timeout(PREPARING):
+                return await self._provider(tool).prepare(call)
+        except TimeoutError:
+            text = f"{tool.owner!r} did not say within {PREPARING:g} s what this would touch"
+            raise ToolError(call.name, "ACTION_TIMEOUT", text) from None
 
-    async def _do_approved(self, call: ToolCall, capsule: Capsule) -> ToolResult:
+    async def _do_approved(self, work: _Work, capsule: Capsule) -> ToolResult:
         """Run what *capsule* holds, if the tool is still the one that it was."""
         from loom.pins import fingerprint
 
         tool = self._registry.resolve(capsule.tool, capsule.version)
         if tool.version != capsule.version or fingerprint(tool) != capsule.definition:
             text = "the tool is not any more what it was when this was approved; ask again"
-            raise ToolError(call.name, "APPROVAL_DENIED", text)
+            raise ToolError(capsule.tool, "APPROVAL_DENIED", text)
         if self._policy.halted_by:
-            raise ToolError(call.name, "PERMISSION_DENIED", "a halt was called; `loom resume`")
-        return await self._do(tool, call, capsule)
+            raise ToolError(capsule.tool, "PERMISSION_DENIED", "a halt was called; `loom resume`")
+        return await self._do(tool, work, capsule)
 
     # -- doing -------------------------------------------------------------------------------
 
-    async def _do(
-        self, tool: ToolDescriptor, call: ToolCall, capsule: Capsule | None
-    ) -> ToolResult:
+    async def _do(self, tool: ToolDescriptor, work: _Work, capsule: Capsule | None) -> ToolResult:
+        call = work.call
         async with self._limits.place(tool, call.timeout):
             intent = {
                 "name": call.name, "version": call.version, "caller": call.caller, "id": call.id,
             }  # fmt: skip
             self._record("tool.call.started", call.caller, call.name, id=call.id)
             await self._host.publish("tool.call.started", intent, subject=call.id)
-            return await self._ask(tool, call, ToolOrder(call, capsule))
+            cause = work.passed_on()
+            try:
+                async with asyncio.timeout(call.timeout):
+                    run = self._provider(tool).run(ToolOrder(call, capsule), cause)
+                    result, labels = await run
+            except TimeoutError:
+                text = f"not done within {call.timeout:g} s; it was cancelled"
+                raise ToolError(call.name, "ACTION_TIMEOUT", text) from None
+        work.labels |= labels.union(tool.labels)
+        return result
 
-    async def _ask(self, tool: ToolDescriptor, call: ToolCall, order: ToolOrder) -> ToolResult:
-        labels = order.capsule.labels if order.capsule is not None else ()
-        try:
-            answer = await self._host.request(
-                tool.address, order, timeout=call.timeout, labels=labels
-            )
-            return read(answer, ToolResult)
-        except NoResponders:
-            self._registry.remove(tool.owner, [tool.name])
-            raise ToolError(
-                call.name, "PROVIDER_UNAVAILABLE", f"{tool.owner!r} is gone; start it again"
-            ) from None
-        except RequestTimeout:
-            await self._unwanted(tool, call)
-            text = f"not done within {call.timeout:g} s; it was cancelled"
-            raise ToolError(call.name, "ACTION_TIMEOUT", text) from None
-        except asyncio.CancelledError:
-            await self._unwanted(tool, call)
-            raise
-        except InvalidEnvelope as error:
-            raise ToolError(
-                call.name, "ACTION_ERROR", f"its provider answered wrongly: {error}"
-            ) from error
+    def _provider(self, tool: ToolDescriptor) -> Provider:
+        found = self._registry.provider(tool.owner)
+        if found is None:
+            text = f"{tool.owner!r} is gone; start it again"
+            raise ToolError(tool.name, "PROVIDER_UNAVAILABLE", text)
+        return found
 
-    async def _unwanted(self, tool: ToolDescriptor, call: ToolCall) -> None:
-        unwanted = {"id": call.id, "caller": call.caller}
-        await self._host.publish(f"{tool.address}.cancel", unwanted, subject=call.id)
+    def _root(self, caller: str) -> Envelope:
+        """The cause of a call that nothing caused."""
+        now, number = self._host.clock.time(), secrets.randbits(62)
+        return Envelope("tool.call", "", now, "tool.call", sender=caller, number=number)
+
+    def _id(self) -> str:
+        """An id for a call that came without one."""
+        return f"{self._prefix}-{next(self._numbers)}"
 
     async def _tell(self, call: ToolCall, result: ToolResult) -> None:
         outcome: dict[str, Any] = {
@@ -306,6 +346,33 @@ class Broker:
             await self._host.publish(topic, outcome, subject=call.id)
         except LoomError as error:
             self._host.log.warning("the outcome of %s was not told: %s", call.id, error)
+
+
+class _Work:
+    """A call on its way, and the labels of all that led to it and came of it."""
+
+    def __init__(self, call: ToolCall, cause: Envelope) -> None:
+        self.call = call
+        self.cause = cause
+        self.labels = cause.labels
+
+    def passed_on(self) -> Envelope:
+        """What causes what the tool does: one hop further than what caused the call.
+
+        Raises:
+            HopLimitExceeded: calls have led to calls for too long.
+        """
+        cause = self.cause
+        if cause.ttl <= 1:
+            raise HopLimitExceeded(f"tool {self.call.name}", cause.thread_id, cause.hop + 1)
+        return msgspec.structs.replace(
+            cause, ttl=cause.ttl - 1, hop=cause.hop + 1, labels=self.labels
+        )
+
+
+def _lost(call: ToolCall) -> ToolResult:
+    failure = ToolFailure("the call of the same id was cancelled")
+    return ToolResult(call.id, "ACTION_ERROR", error=failure)
 
 
 def _frozen(call: ToolCall) -> ToolCall:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from loom.contracts import Approvals
+from loom.contracts import Approvals, Tools
 from loom_kernel import Health, Host, hookimpl
 
 from loom_plugin_tools.assembly import assemble
@@ -31,12 +31,13 @@ def loom_add_commands() -> Iterable[click.Command]:
 @hookimpl
 @asynccontextmanager
 async def loom_attach(host: Host) -> AsyncIterator[None]:
-    broker, announcements, orders = assemble(host)
+    broker, orders = assemble(host)
     host.provide(Approvals, broker.desk)
+    host.provide(Tools, broker)
     host.health(lambda: Health(metrics={name: float(n) for name, n in broker.counts.items()}))
     broker.desk.load()
     host.on("tool.call", handler=broker.accept, qos="background", name="tools:call")
     host.on("tool.call.cancel", handler=broker.cancel, name="tools:cancel")
     orders.start()
-    await announcements.start()
+    await broker.announcements.start()
     yield

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
-from loom.contracts import ToolDescriptor, ToolError
+from loom.contracts import Provider, ToolDescriptor, ToolError
+
+REMEMBERED = 1024
+"""Tools of providers that are gone."""
 
 
 class Registry:
@@ -13,6 +16,8 @@ class Registry:
 
     def __init__(self) -> None:
         self._tools: dict[str, dict[str, ToolDescriptor]] = {}
+        self._providers: dict[str, Provider] = {}
+        self._gone: dict[str, str] = {}
         self.generation = 0
         """Rises with every change."""
 
@@ -32,10 +37,16 @@ class Registry:
                 f"{descriptor.owner!r} needs another name or version",
             )
         versions[descriptor.version] = descriptor
+        self._gone.pop(descriptor.name, None)
         self.generation += 1
 
-    def keep(self, owner: str, offered: Collection[tuple[str, str]]) -> None:
-        """Forget *owner*'s tools other than those *offered* (names and versions)."""
+    def keep(
+        self, owner: str, offered: Collection[tuple[str, str]], provider: Provider | None
+    ) -> None:
+        """Forget *owner*'s tools but those *offered* (names and versions); *provider* runs them."""
+        self._providers.pop(owner, None)
+        if provider is not None:
+            self._providers[owner] = provider
         for name, versions in list(self._tools.items()):
             for version, found in list(versions.items()):
                 if found.owner == owner and (name, version) not in offered:
@@ -44,24 +55,25 @@ class Registry:
             if not versions:
                 del self._tools[name]
 
-    def remove(self, owner: str, names: Iterable[str]) -> None:
-        """Forget *owner*'s tools of these names."""
-        self.generation += 1
-        for name in names:
-            versions = self._tools.get(name, {})
-            kept = {v: found for v, found in versions.items() if found.owner != owner}
-            if kept:
-                self._tools[name] = kept
-            else:
-                self._tools.pop(name, None)
+    def provider(self, owner: str) -> Provider | None:
+        """Who runs what *owner* provides."""
+        return self._providers.get(owner)
+
+    def leave(self, owner: str) -> None:
+        """Forget *owner*'s tools, but remember that it had them."""
+        for tool in self.list():
+            if tool.owner == owner:
+                self._gone[tool.name] = owner
+        while len(self._gone) > REMEMBERED:
+            del self._gone[next(iter(self._gone))]
+        self.keep(owner, (), None)
 
     def list(self, name: str = "", provider: str = "") -> list[ToolDescriptor]:
         """All that fit, by name and then from the highest version down."""
         return [
             found
-            for known in sorted(self._tools)
-            if name in ("", known)
-            for found in sorted(self._tools[known].values(), key=_rank, reverse=True)
+            for known in ([name] if name else sorted(self._tools))
+            for found in sorted(self._tools.get(known, {}).values(), key=_rank, reverse=True)
             if provider in ("", found.provider)
         ]
 
@@ -69,9 +81,12 @@ class Registry:
         """The highest version that begins with *version* (whole numbers: `1` takes 1.10, not 10).
 
         Raises:
-            ToolError: CAPABILITY_ERROR, there is none; the message says what there is.
+            ToolError: CAPABILITY_ERROR, there is none, and the message says what there is;
+                PROVIDER_UNAVAILABLE, whoever provided it is gone.
         """
         candidates = self.list(name)
+        if not candidates and (owner := self._gone.get(name)):
+            raise ToolError(name, "PROVIDER_UNAVAILABLE", f"{owner!r} is gone; start it again")
         if not candidates:
             near = difflib.get_close_matches(name, list(self._tools), n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Unpack, overload
 
 import msgspec
@@ -12,10 +10,9 @@ from loom_kernel import (
     Envelope,
     EnvelopeFields,
     Host,
-    LoomError,
-    NoResponders,
-    RequestTimeout,
+    ServiceMissing,
     Subscription,
+    current,
 )
 
 from loom.contracts import (
@@ -24,15 +21,11 @@ from loom.contracts import (
     ToolCall,
     ToolDescriptor,
     ToolError,
+    ToolFailure,
     ToolResult,
-    read,
+    Tools,
 )
 from loom.provider import find_remote_tools
-
-#: How much longer than the tool the caller waits, so that the broker's own answer arrives.
-GRACE = 1.0
-#: Seconds that a call without a timeout may take, the question to a person included.
-LONGEST = 86_400.0
 
 
 class Thread(msgspec.Struct, frozen=True):
@@ -237,21 +230,18 @@ class Context:
 async def call_tool(host: Host, call: ToolCall) -> ToolResult:
     """Ask the broker to run *call*; always a result, also when there is no broker.
 
-    Cancelling the task that waits here cancels the call.
+    Cancelling the task that waits here cancels the call. What is published afterwards carries the
+    labels of all that led to the result.
     """
     if (remote := find_remote_tools(host)) is not None:
         return await remote.call(call)
-    if not call.id:
-        call = msgspec.structs.replace(call, id=host.world.bus.new_inbox().rpartition(".")[2])
-    wait = (call.timeout if call.timeout > 0 else LONGEST) + GRACE
     try:
-        return read(await host.request("tool.call", call, timeout=wait), ToolResult)
-    except asyncio.CancelledError:
-        with suppress(LoomError):  # the runtime stops, and so does the call
-            host.publish_nowait("tool.call.cancel", {"id": call.id})
-        raise
-    except NoResponders:
-        code, text = "PROVIDER_UNAVAILABLE", "no tool broker runs; enable the plugin `tools`"
-    except RequestTimeout as error:
-        code, text = "ACTION_TIMEOUT", str(error)
-    return msgspec.convert({"id": call.id, "code": code, "error": {"message": text}}, ToolResult)
+        tools = host.require(Tools)
+    except ServiceMissing:
+        none = ToolFailure("no tool broker runs; enable the plugin `tools`")
+        return ToolResult(call.id, "PROVIDER_UNAVAILABLE", error=none)
+    result, labels = await tools.run(host.name, call)
+    cause = current.get()
+    if cause is not None and not labels <= cause.labels:
+        current.set(msgspec.structs.replace(cause, labels=cause.labels | labels))
+    return result

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
-from loom_kernel import Envelope, Host, ServiceMissing
+from loom_kernel import Envelope, Host, ServiceMissing, Subscription, current
 
 from loom.contracts import (
-    BROKER,
     Capsule,
-    ErrorCode,
     Preparation,
     RemoteTools,
     ToolCall,
@@ -22,8 +21,10 @@ from loom.contracts import (
     ToolOrder,
     ToolProgress,
     ToolResult,
-    read,
+    Tools,
 )
+
+NO_LABELS: frozenset[str] = frozenset()
 
 ToolHandler = Callable[[ToolCall], Awaitable[Any]]
 Preparer = Callable[[ToolCall], Awaitable[Preparation]]
@@ -38,9 +39,8 @@ class ToolProvider:
     def __init__(self, host: Host, *, limit: int = 64) -> None:
         self._host = host
         self._limit = limit
-        self._address = f"tool.provider.{host.name}.call"
         self._tools: dict[tuple[str, str], _Offer] = {}
-        self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._running: set[asyncio.Task[tuple[ToolResult, frozenset[str]]]] = set()
         self._spent: dict[str, float] = {}
 
     def add(
@@ -52,9 +52,8 @@ class ToolProvider:
         an approved call runs, so that what runs is what was approved.
         """
         placed = msgspec.structs.replace(
-            descriptor, address=self._address, owner=self._host.name,
-            is_prepared=prepare is not None,
-        )  # fmt: skip
+            descriptor, owner=self._host.name, is_prepared=prepare is not None
+        )
         self._tools[placed.name, placed.version] = _Offer(placed, handler, prepare)
 
     def remove(self, name: str, version: str = "1.0") -> None:
@@ -64,24 +63,15 @@ class ToolProvider:
     async def start(self) -> None:
         """Answer from now on, and announce."""
         if (remote := find_remote_tools(self._host)) is not None:
-            remote.offer([offer.descriptor for offer in self._tools.values()], self._outcome)
+            remote.offer([offer.descriptor for offer in self._tools.values()], self._outcome_alone)
             return
-        self._host.on(self._address, handler=self._call, name=f"{self._host.name}:calls")
-        self._host.on(
-            f"{self._address}.cancel", handler=self._cancel, name=f"{self._host.name}:cancels"
-        )
-        self._host.on(
-            f"{self._address}.prepare", handler=self._prepare, name=f"{self._host.name}:prepares"
-        )
-        self._host.on(
-            "tool.provider.wanted", handler=self._announce, name=f"{self._host.name}:announces"
-        )
+        wanted = self._host.subscribe("tool.provider.wanted", name=f"{self._host.name}:announces")
+        self._host.spawn(self._stay(wanted), "tools")
         await self.announce()
 
     async def announce(self) -> None:
         """Tell again which tools there are, after `add` or `remove`: these, and no others."""
-        tools = [offer.descriptor for offer in self._tools.values()]
-        await self._host.publish("tool.provider.announced", {"tools": tools, "all": True})
+        self._offer_all([offer.descriptor for offer in self._tools.values()])
 
     async def progress(
         self, call: ToolCall, done: float, total: float = 0.0, message: str = ""
@@ -93,63 +83,63 @@ class ToolProvider:
     async def withdraw(self) -> None:
         """Tell that the tools are gone; calls that run are cancelled with the host."""
         if (remote := find_remote_tools(self._host)) is not None:
-            remote.offer([], self._outcome)
+            remote.offer([], self._outcome_alone)
             return
-        names = sorted({name for name, _ in self._tools})
-        await self._host.publish("tool.provider.withdrawn", {"tools": names})
+        self._offer_all([])
 
     async def finish(self, patience: float = 1.0) -> None:
         """Wait *patience* seconds for the calls that run."""
         if self._running:
-            await asyncio.wait(self._running.values(), timeout=patience)
+            await asyncio.wait(self._running, timeout=patience)
 
-    async def _announce(self, envelope: Envelope) -> None:
-        await self.announce()
+    # -- what the broker asks ----------------------------------------------------------------
 
-    async def _prepare(self, envelope: Envelope) -> None:
-        call = read(envelope, ToolCall)
-        if envelope.sender == BROKER:
-            self._host.spawn(self._answer_prepare(envelope, call), f"prepare/{call.name}")
+    async def prepare(self, call: ToolCall) -> Preparation:
+        """See `loom.contracts.Provider`."""
+        return await self._offer(call).preparation(call)
 
-    async def _answer_prepare(self, envelope: Envelope, call: ToolCall) -> None:
+    async def run(self, order: ToolOrder, cause: Envelope) -> tuple[ToolResult, frozenset[str]]:
+        """See `loom.contracts.Provider`."""
+        call = order.call
+        if len(self._running) >= self._limit:
+            busy = ToolFailure(f"{self._limit} calls are running already; try again")
+            return ToolResult(call.id, "PROVIDER_UNAVAILABLE", error=busy), NO_LABELS
+        task = self._host.spawn(self._serve(order, cause), f"call/{call.name}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():  # with its host: nobody knows how far it had come
+                gone = ToolFailure(f"{self._host.name!r} ended before it answered")
+                return ToolResult(call.id, "OUTCOME_UNKNOWN", error=gone), NO_LABELS
+            task.cancel()
+            raise
+
+    async def _serve(self, order: ToolOrder, cause: Envelope) -> tuple[ToolResult, frozenset[str]]:
+        current.set(cause)
+        result = await self._outcome(order.call, order.capsule)
+        return result, (current.get() or cause).labels
+
+    async def _outcome_alone(self, call: ToolCall) -> ToolResult:
+        return await self._outcome(call, None)
+
+    async def _outcome(self, call: ToolCall, capsule: Capsule | None) -> ToolResult:
         try:
             offer = self._offer(call)
-            found: Preparation | ToolResult = await offer.preparation(call)
+            if capsule is not None:
+                await self._check(call, offer, capsule)
+            return ToolResult(call.id, output=await offer.handler(call))
         except ToolError as error:
-            failure = ToolFailure(error.message, error.details)
-            found = ToolResult(call.id, error.code, error=failure)
-        await self._host.reply(envelope, found)
-
-    def _offer(self, call: ToolCall) -> _Offer:
-        found = self._tools.get((call.name, call.version))
-        if found is None:
-            missing = f"{self._host.name!r} has no {call.name} {call.version}"
-            raise ToolError(call.name, "CAPABILITY_ERROR", missing)
-        return found
-
-    async def _call(self, envelope: Envelope) -> None:
-        if envelope.sender != BROKER:
-            await self._refuse(envelope, "PERMISSION_DENIED", "call tools on `tool.call`")
-            return
-        if len(self._running) >= self._limit:
-            busy = f"{self._limit} calls are running already; try again"
-            await self._refuse(envelope, "PROVIDER_UNAVAILABLE", busy)
-            return
-        order = read(envelope, ToolOrder)
-        call = order.call
-        task = self._host.spawn(self._run(envelope, order), f"call/{call.name}")
-        self._running[call.caller, call.id] = task
-        task.add_done_callback(lambda _: self._running.pop((call.caller, call.id), None))
-
-    async def _refuse(self, envelope: Envelope, code: ErrorCode, why: str) -> None:
-        await self._host.reply(envelope, ToolResult("", code, error=ToolFailure(why)))
-
-    async def _run(self, envelope: Envelope, order: ToolOrder) -> None:
-        call = order.call
-        outcome = await self._outcome(call, order.capsule)
-        found = self._tools.get((call.name, call.version))
-        labels = found.descriptor.labels if found is not None else ()
-        await self._host.reply(envelope, outcome, labels=labels)
+            return ToolResult(call.id, error.code, error=ToolFailure(error.message, error.details))
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
+                raise  # the broker's cancel or the end; any other is the tool's own, leaked
+            self._host.log.exception("tool %s failed", call.name)
+            return ToolResult(
+                call.id, "ACTION_ERROR", error=ToolFailure(f"{type(error).__name__}: {error}")
+            )
 
     async def _check(self, call: ToolCall, offer: _Offer, capsule: Capsule) -> None:
         """Hold *call* against what was approved.
@@ -167,27 +157,31 @@ class ToolProvider:
         if problem:
             raise ToolError(call.name, "APPROVAL_DENIED", f"not what was approved: {problem}")
 
-    async def _outcome(self, call: ToolCall, capsule: Capsule | None = None) -> ToolResult:
-        try:
-            offer = self._offer(call)
-            if capsule is not None:
-                await self._check(call, offer, capsule)
-            return ToolResult(call.id, output=await offer.handler(call))
-        except ToolError as error:
-            return ToolResult(call.id, error.code, error=ToolFailure(error.message, error.details))
-        except (Exception, SystemExit, asyncio.CancelledError) as error:
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
-                raise  # the broker's cancel or the end; any other is the tool's own, leaked
-            self._host.log.exception("tool %s failed", call.name)
-            return ToolResult(
-                call.id, "ACTION_ERROR", error=ToolFailure(f"{type(error).__name__}: {error}")
-            )
+    # -- being there -------------------------------------------------------------------------
 
-    async def _cancel(self, envelope: Envelope) -> None:
-        task = self._running.get((envelope.data["caller"], envelope.data["id"]))
-        if task is not None and envelope.sender == BROKER:
-            task.cancel()
+    async def _stay(self, wanted: Subscription) -> None:
+        """Announce whenever the broker asks, and withdraw when this host ends."""
+        try:
+            async for _ in wanted:
+                await self.announce()
+        finally:
+            with suppress(ServiceMissing):  # the broker went before
+                self._host.require(Tools).leave(self._host.name, self)
+
+    def _offer(self, call: ToolCall) -> _Offer:
+        found = self._tools.get((call.name, call.version))
+        if found is None:
+            missing = f"{self._host.name!r} has no {call.name} {call.version}"
+            raise ToolError(call.name, "CAPABILITY_ERROR", missing)
+        return found
+
+    def _offer_all(self, tools: list[ToolDescriptor]) -> None:
+        """Let the broker know of *tools*, and of no others."""
+        try:
+            broker = self._host.require(Tools)
+        except ServiceMissing:
+            return  # it will ask providers to announce themselves
+        broker.offer(self._host.name, tools, self)
 
 
 class _Offer(msgspec.Struct, frozen=True):

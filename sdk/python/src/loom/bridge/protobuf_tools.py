@@ -30,7 +30,7 @@ def write_descriptor(tool: ToolDescriptor, wire: pb.ToolDescriptor) -> None:
     wire.name, wire.description = tool.name, tool.description
     wire.parameters = _to_json(tool.parameters)
     wire.version, wire.provider, wire.timeout = tool.version, tool.provider, tool.timeout
-    wire.owner, wire.address = tool.owner, tool.address
+    wire.owner = tool.owner
     if tool.result is not None:
         wire.result = _to_json(tool.result)
     hints = tool.hints
@@ -52,7 +52,6 @@ def read_descriptor(wire: pb.ToolDescriptor) -> ToolDescriptor:
         result=read_json(wire.result, dict[str, Any], None),
         provider=wire.provider if wire.HasField("provider") else "native",
         owner=wire.owner,
-        address=wire.address,
         timeout=_finite(wire.timeout) if wire.HasField("timeout") else 30.0,
         hints=ToolHints(hints.read_only, hints.destructive, hints.idempotent),
         permissions=tuple(wire.permissions),

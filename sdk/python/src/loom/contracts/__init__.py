@@ -48,6 +48,7 @@ from loom.contracts.tools import (
     HALT,
     SEARCH,
     ErrorCode,
+    Provider,
     RemoteTools,
     ToolCall,
     ToolDescriptor,
@@ -57,6 +58,7 @@ from loom.contracts.tools import (
     ToolOrder,
     ToolProgress,
     ToolResult,
+    Tools,
 )
 
 __all__ = [
@@ -92,6 +94,7 @@ __all__ = [
     "Member",
     "Outcome",
     "Preparation",
+    "Provider",
     "Rejection",
     "RemoteTools",
     "ReplyShortage",
@@ -107,6 +110,7 @@ __all__ = [
     "ToolOrder",
     "ToolProgress",
     "ToolResult",
+    "Tools",
     "canonical",
     "read",
 ]

@@ -1,12 +1,12 @@
 """Tools: what a provider announces, what a caller asks, what comes back.
 
-    tool.provider.announced   {"tools": [ToolDescriptor, …]}; whoever announces, answers calls
-    tool.provider.withdrawn   {"tools": [name, …]}
-    tool.provider.wanted      the broker asks every provider to announce again
-    tool.call                 request with a ToolCall, reply is a ToolResult
+    tool.provider.wanted      the broker is there: providers, offer your tools (see `Tools.offer`)
+    tool.provider.announced   {"owner", "tools": [name, …]}: all that it provides from now on
+    tool.provider.refused     {"owner", "tool", "reason"}
+    tool.call                 request with a ToolCall, reply is a ToolResult (see also `Tools`)
+    tool.call.cancel          {"id"}: the caller does not want the outcome any more
     tool.list                 request with {"name"?, "provider"?}, reply is {"tools": […]}
     tool.call.started · .progressed · .completed · .failed   subject = call id
-    <address> · .prepare · .cancel   what the broker asks a provider: a ToolOrder, a ToolCall, an id
 
 The broker is the only one that asks providers; nobody calls a tool past it.
 """
@@ -17,9 +17,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
-from loom_kernel import LoomError
+from loom_kernel import Envelope, LoomError
 
-from loom.contracts.approvals import Capsule
+from loom.contracts.approvals import Capsule, Preparation
 
 #: The sender whose calls providers accept: the plugin that keeps the one path.
 BROKER = "tools"
@@ -62,8 +62,6 @@ class ToolDescriptor(msgspec.Struct, frozen=True):
     """The kind of provider: native, agent, wasm, process, mcp."""
     owner: str = ""
     """Who announced it; the broker takes it from the envelope's sender."""
-    address: str = ""
-    """The topic on which the provider answers calls."""
     timeout: float = 30.0
     """Seconds a call may take if the caller does not say."""
     hints: ToolHints = ToolHints()
@@ -164,6 +162,47 @@ SEARCH = ToolDescriptor(
     hints=ToolHints(read_only=True, idempotent=True),
 )
 """The one tool that a model needs to find all others; the broker provides it."""
+
+
+class Provider(Protocol):
+    """Whoever runs tools, as the broker sees it; `loom.ToolProvider` is one."""
+
+    async def prepare(self, call: ToolCall) -> Preparation:
+        """What *call* would touch.
+
+        Raises:
+            ToolError: it cannot be done at all.
+        """
+        ...
+
+    async def run(self, order: ToolOrder, cause: Envelope) -> tuple[ToolResult, frozenset[str]]:
+        """Run it, caused by *cause*; the outcome, and the labels of all that led to it.
+
+        Cancelling this cancels the tool.
+        """
+        ...
+
+
+class Tools(Protocol):
+    """The broker, for those who are in its process: the one path, without the way over the bus."""
+
+    async def run(self, caller: str, call: ToolCall) -> tuple[ToolResult, frozenset[str]]:
+        """Run *call* for *caller*, caused by what is being handled; always a result.
+
+        Cancelling this cancels the call.
+        """
+        ...
+
+    def offer(self, owner: str, tools: Iterable[ToolDescriptor], provider: Provider) -> None:
+        """From now on *owner* provides *tools*, and no others; *provider* runs them.
+
+        One that cannot be taken in is told of on `tool.provider.refused`.
+        """
+        ...
+
+    def leave(self, owner: str, provider: Provider) -> None:
+        """*owner* is there no longer: its tools are unavailable, until somebody offers them."""
+        ...
 
 
 class RemoteTools(Protocol):
