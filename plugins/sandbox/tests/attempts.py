@@ -128,8 +128,10 @@ LIMITS = {
         False,
     ),
     "fill the memory that looks like a disk": (
-        "[open(f'{d}/{n}', 'wb').write(b'x' * (8 << 20)) for n in range(20)"
-        " for d in ('/dev/shm', '/tmp')]",
+        (
+            "[open(f'{d}/{n}', 'wb').write(b'x' * (8 << 20)) for n in range(20)"
+            " for d in ('/dev/shm', '/tmp')]"
+        ),
         False,
     ),
     "fill its root": (
@@ -137,27 +139,33 @@ LIMITS = {
         False,
     ),
     "write a long file": (
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "open(w['write'] + '/long', 'wb').write(b'x' * (20 << 20))",
+        (
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+            "open(w['write'] + '/long', 'wb').write(b'x' * (20 << 20))"
+        ),
         True,
     ),
     "open many files": ("keep = [open('/dev/null') for _ in range(400)]", True),
     "raise its limits": (
-        "resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)\n"
-        "len(bytearray(600 << 20))",
+        (
+            "resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)\n"
+            "len(bytearray(600 << 20))"
+        ),
         True,
     ),
     "start many processes": (
-        "pids = []\n"
-        "try:\n"
-        "    for _ in range(300):\n"
-        "        pid = os.fork()\n"
-        "        if not pid:\n"
-        "            signal.pause()\n"
-        "        pids.append(pid)\n"
-        "finally:\n"
-        "    for pid in pids:\n"
-        "        os.kill(pid, signal.SIGKILL)",
+        (
+            "pids = []\n"
+            "try:\n"
+            "    for _ in range(300):\n"
+            "        pid = os.fork()\n"
+            "        if not pid:\n"
+            "            signal.pause()\n"
+            "        pids.append(pid)\n"
+            "finally:\n"
+            "    for pid in pids:\n"
+            "        os.kill(pid, signal.SIGKILL)"
+        ),
         True,
     ),
 }

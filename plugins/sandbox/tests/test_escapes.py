@@ -82,7 +82,8 @@ async def world(
         ]
         echo, _ = await loop.create_datagram_endpoint(Echo, ("127.0.0.1", 0))
         yield {
-            "folder": str(home), "elsewhere": str(tmp_path), "secret": str(home / "secret"), "disk": disk(),
+            "folder": str(home), "elsewhere": str(tmp_path), "disk": disk(),
+            "secret": str(home / "secret"),
             "victim file": str(home / "victim"), "read": str(home / "read"),
             "write": str(home / "write"), "victim": victim.pid, "starter": os.getpid(),
             "port": servers[0].sockets[0].getsockname()[1], "socket": str(home / "socket"),

@@ -19,6 +19,7 @@ from loom.contracts import Command, Confinement
 from loom_plugin_sandbox import launcher
 from loom_plugin_sandbox.census import UNLIMITED, find_cgroup, is_root
 from loom_plugin_sandbox.filters import make_filter
+from loom_plugin_sandbox.variables import split
 
 PROGRAM = "bwrap"
 LIMITS = "prlimit"
@@ -39,10 +40,9 @@ READ_ONLY = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/pro
 HIDDEN = (
     "/proc/kallsyms", "/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/kmsg",
     "/proc/kpagecgroup", "/proc/kpagecount", "/proc/kpageflags", "/proc/latency_stats",
+    "/proc/pagetypeinfo",
     "/proc/sched_debug", "/proc/slabinfo", "/proc/timer_list", "/proc/vmallocinfo",
 )  # fmt: skip
-LOADER = ("LD_", "GLIBC_", "MALLOC_", "GCONV_", "LOCPATH")
-"""Variables by which a program is made to load code or data: nothing outside obeys them."""
 
 
 class Bubblewrap:
@@ -87,7 +87,7 @@ class Bubblewrap:
 
     def confine(self, command: Command, within: Confinement) -> Command:
         """*command* in namespaces where nothing else is to be seen."""
-        inside, outside = _split(command.environment)
+        inside, outside = split(command.environment)
         argv = [
             *self._launcher(within),
             self._program, "--unshare-all", *(("--share-net",) if within.network else ()),
@@ -97,7 +97,7 @@ class Bubblewrap:
             *_system(within.network), *_processes(), *_scratch(within.temporary),
             *_bound("--ro-bind", within.read), *_bound("--bind", within.write),
             "--remount-ro", "/",
-            "--chdir", command.cwd, *inside,
+            "--chdir", command.cwd, *_set(inside, outside),
             "--", self._limits, *_limits(within), "--", *command.argv,
         ]  # fmt: skip
         return msgspec.structs.replace(
@@ -147,21 +147,11 @@ def _scratch(size: int) -> Iterator[str]:
     yield from ("--remount-ro", "/dev", "--size", str(size), "--tmpfs", "/tmp")  # noqa: S108
 
 
-def _split(environment: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Options that set variables, and those variables that can be handed over as they are.
-
-    Options can be read in the list of processes, so they carry only what must not apply before
-    the program is confined.
-    """
-    inside: list[str] = []
-    outside: dict[str, str] = {}
-    for name, value in environment.items():
-        if name.startswith(LOADER):
-            inside += ("--setenv", name, value)
-        else:
-            outside[name] = value
-    # The interpreter of the launcher may have set it, by its own locale.
-    return (*(() if "LC_CTYPE" in outside else ("--unsetenv", "LC_CTYPE")), *inside), outside
+def _set(inside: Mapping[str, str], outside: Mapping[str, str]) -> Iterator[str]:
+    if "LC_CTYPE" not in outside:  # the launcher's interpreter may have set it, by its own locale
+        yield from ("--unsetenv", "LC_CTYPE")
+    for name, value in inside.items():
+        yield from ("--setenv", name, value)
 
 
 def _limits(within: Confinement) -> Iterator[str]:

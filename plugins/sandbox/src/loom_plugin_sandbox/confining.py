@@ -26,6 +26,7 @@ _TCP, _SCOPES = 0b11, 0b11
 _READ = 0b1101  # run, read files, read folders
 _DEVICE = 0b1000000000000110  # read, write, control
 _WRITE = _ALL & ~(1 << 6 | 1 << 11)  # all but making devices
+_ACCESS = {"read": _READ, "write": _WRITE, "device": _DEVICE}
 _OF_FILES = 0b1100000000000111  # what means something for what is no folder
 
 
@@ -42,8 +43,9 @@ def main(words: list[str]) -> None:
     die_with(libc, int(first(options, "parent")))
     if ("free", "") not in options:
         restrict(libc, options)
-    if ("keep-ctype", "") not in options:
-        os.environ.pop("LC_CTYPE", None)  # the interpreter may have set it, by its own locale
+    if ("no-ctype", "") in options:  # the interpreter may have set it, by its own locale
+        os.environ.pop("LC_CTYPE", None)
+    os.environ.update(value.partition("=")[::2] for name, value in options if name == "set")
     os.execv(words[end + 1], words[end + 1 :])  # noqa: S606
 
 
@@ -61,12 +63,8 @@ def restrict(libc: ctypes.CDLL, options: list[tuple[str, ...]]) -> None:
     ruleset = make_ruleset(libc)
     for name, value in options:
         match name:
-            case "read":
-                grant(libc, ruleset, value, _READ)
-            case "write":
-                grant(libc, ruleset, value, _WRITE)
-            case "device":
-                grant(libc, ruleset, value, _DEVICE)
+            case "read" | "write" | "device":
+                grant(libc, ruleset, value, _ACCESS[name])
             case "limit":
                 limit(*value.split(":"))
             case "processes":

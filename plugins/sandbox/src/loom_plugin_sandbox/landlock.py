@@ -18,7 +18,8 @@ from loom.contracts import Command, Confinement
 from loom_plugin_sandbox import confining, launcher
 from loom_plugin_sandbox.bubblewrap import CONFIGURATION, LINKS, NETWORK, SYSTEM, TRIAL
 from loom_plugin_sandbox.census import UNLIMITED, find_cgroup, is_root
-from loom_plugin_sandbox.filters import AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, make_filter
+from loom_plugin_sandbox.filters import FAMILIES, make_filter
+from loom_plugin_sandbox.variables import split
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 WEAKER = (
@@ -35,7 +36,7 @@ class Landlock:
 
     def __init__(self) -> None:
         self._alone = make_filter((), is_alone=False).hex()
-        self._online = make_filter((AF_UNIX, AF_INET, AF_INET6, AF_NETLINK), is_alone=False).hex()
+        self._online = make_filter(FAMILIES, is_alone=False).hex()
         self._is_root = is_root()
         self._cgroup = find_cgroup() if self._is_root else ""
 
@@ -63,24 +64,18 @@ class Landlock:
 
     def confine(self, command: Command, within: Confinement) -> Command:
         """*command* where it can open only what *within* grants."""
-        argv = (
+        return _started(
+            command,
             *self._launcher(within),
-            *(sys.executable, "-I", "-S", confining.__file__),
-            *(f"--parent={os.getpid()}", f"--filter={self._filter(within)}"),
-            *(("--keep-ctype",) if "LC_CTYPE" in command.environment else ()),
-            *(("--online",) if within.network else ()),
-            *_limits(within, self._is_root), *_granted(within), "--", *command.argv,
+            options=(
+                f"--filter={self._filter(within)}", *(("--online",) if within.network else ()),
+                *_limits(within, self._is_root), *_granted(within),
+            ),
         )  # fmt: skip
-        return msgspec.structs.replace(command, argv=argv)
 
     def contain(self, command: Command) -> Command:
         """*command* as it is, but ending when this process does."""
-        argv = (
-            *(sys.executable, "-I", "-S", confining.__file__, f"--parent={os.getpid()}", "--free"),
-            *(("--keep-ctype",) if "LC_CTYPE" in command.environment else ()),
-            *("--", *command.argv),
-        )
-        return msgspec.structs.replace(command, argv=argv)
+        return _started(command, options=("--free",))
 
     def _filter(self, within: Confinement) -> str:
         return self._online if within.network else self._alone
@@ -89,6 +84,17 @@ class Landlock:
         if self._cgroup:
             yield from (sys.executable, "-I", "-S", launcher.__file__)
             yield from (self._cgroup, str(within.processes), "")
+
+
+def _started(command: Command, *launcher: str, options: tuple[str, ...]) -> Command:
+    inside, outside = split(command.environment)
+    argv = (
+        *launcher, sys.executable, "-I", "-S", confining.__file__, f"--parent={os.getpid()}",
+        *(() if "LC_CTYPE" in outside else ("--no-ctype",)),
+        *(f"--set={name}={value}" for name, value in inside.items()),
+        *options, "--", *command.argv,
+    )  # fmt: skip
+    return msgspec.structs.replace(command, argv=argv, environment=outside)
 
 
 def _granted(within: Confinement) -> Iterator[str]:
