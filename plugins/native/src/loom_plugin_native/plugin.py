@@ -10,18 +10,28 @@ from loom import ToolProvider
 from loom_kernel import Health, Host, hookimpl
 
 from loom_plugin_native.beneath import Workspace
-from loom_plugin_native.settings import make_workspace
+from loom_plugin_native.settings import Settings, make_workspace
+from loom_plugin_native.shell.programs import read_programs
+from loom_plugin_native.shell.tool import ShellTool
 from loom_plugin_native.tools import FileTools
+
+
+@hookimpl
+def loom_settings() -> type[Settings]:
+    return Settings
 
 
 @hookimpl
 @asynccontextmanager
 async def loom_attach(host: Host) -> AsyncIterator[None]:
+    settings: Settings = host.settings
     table = host.tables.get("workspace", {})
     folder = await asyncio.to_thread(make_workspace, table, host.paths)
+    programs = read_programs(settings.programs, settings.program)
     with closing(await asyncio.to_thread(Workspace.open, folder)) as workspace:
         provider = ToolProvider(host)
         FileTools(workspace).offer(provider)
+        ShellTool(host, programs, folder).offer(provider)
         await provider.start()
         kept = f"files stay in {folder} by {workspace.mechanism}"
         gone = f"{folder} was removed or replaced; start Loom again to use the new one"
