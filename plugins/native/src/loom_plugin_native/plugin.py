@@ -14,6 +14,7 @@ from loom_plugin_native.settings import Settings, make_workspace
 from loom_plugin_native.shell.programs import read_programs
 from loom_plugin_native.shell.tool import ShellTool
 from loom_plugin_native.tools import FileTools
+from loom_plugin_native.web.offer import offer_web
 
 
 @hookimpl
@@ -32,6 +33,7 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
         provider = ToolProvider(host)
         FileTools(workspace).offer(provider)
         ShellTool(host, programs, folder).offer(provider)
+        offer_web(provider, settings, host.paths.state)
         await provider.start()
         kept = f"files stay in {folder} by {workspace.mechanism}"
         gone = f"{folder} was removed or replaced; start Loom again to use the new one"

@@ -18,6 +18,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     programs: tuple[str, ...]
     program: dict[str, Any]
+    web_hosts: tuple[str, ...]
+    web_addresses: tuple[str, ...]
+    brave_key: str
+    brave_url: str
+    weather_url: str
+    geocoding_url: str
 
 
 def make_workspace(table: Mapping[str, Any], paths: Paths) -> Path:
