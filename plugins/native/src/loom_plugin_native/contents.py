@@ -29,9 +29,13 @@ def read(path: str, handle: int) -> bytes:
     return content
 
 
-def replace(path: str, parent: int, name: str, content: bytes) -> None:
-    """Put *content* in the place of *name* at once: readers see the old file or the new one."""
-    mode = _mode_to_keep(path, parent, name)
+def replace(path: str, parent: int, name: str, content: bytes, mode: int | None = None) -> None:
+    """Put *content* in the place of *name* at once: readers see the old file or the new one.
+
+    Its mode is *mode*, else that of the old file.
+    """
+    if mode is None:
+        mode = _mode_to_keep(path, parent, name)
     draft = f".loom-{secrets.token_hex(8)}.tmp"
     try:
         _write_new(parent, draft, content, mode)

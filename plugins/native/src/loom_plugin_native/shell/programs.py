@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterable, Mapping
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +121,8 @@ def _read_entry(name: str, table: Any) -> Entry:
 
 
 def _find(name: str, entry: Entry) -> Program:
+    from hashlib import file_digest  # it loads OpenSSL, which most processes never need
+
     for path in [entry.path] if entry.path else [f"{folder}/{name}" for folder in FOLDERS]:
         if not Path(path).is_file():
             continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
@@ -15,6 +14,8 @@ from loom_kernel import LoomError
 from loom_plugin_native.web.guard import Guard
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
 
 REDIRECTS = 5
@@ -112,6 +113,8 @@ class Client:
 
     def _prepare(self) -> None:
         """What takes long the first time: imports, and the system's certificates."""
+        import ssl
+
         import truststore
 
         import loom_plugin_native.web.transport  # noqa: F401
