@@ -20,17 +20,17 @@ from ipaddress import (
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-_NOT_PUBLIC = tuple(
-    ip_network(text)
-    for text in (
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+_NOT_PUBLIC = (
+    IPv4Network((0, 8)),  # this machine, to many systems
+    *map(ip_network, (
+        "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
         "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24",
         "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24",
         "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
         "168.63.129.16/32",  # where a large cloud answers its machines, among public ones
         # Addresses that carry other addresses: 6to4, Teredo, and what documents are written with.
         "2002::/16", "2001::/23", "2001:db8::/32", "3fff::/20", "2620:4f:8000::/48",
-    )
+    )),
 )  # fmt: skip
 _PUBLIC_V6 = IPv6Network("2000::/3")
 """All that is given out as public; NAT64, mapped, local and site addresses lie elsewhere."""
