@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from loom.contracts import Preparation, ToolCall, ToolResult
 from loom_kernel import Runtime
 from loom_kernel.testing import running
 from loom_plugin_native import history as bounds
+from loom_plugin_native import states
 from loom_plugin_native.beneath import Workspace
 from loom_plugin_native.errors import WorkspaceError
 from loom_plugin_native.history import Author, CannotUndo, History
@@ -157,7 +159,7 @@ def test_it_is_there_after_a_restart(
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "MOST_ENTRIES", 5)
     monkeypatch.setattr(bounds, "MOST_BYTES", 3000)
-    monkeypatch.setattr(bounds, "LARGEST", 2000)
+    monkeypatch.setattr(states, "LARGEST", 2000)
 
 
 @pytest.mark.usefixtures("small")
@@ -185,6 +187,29 @@ def test_the_same_content_is_kept_once(
     for _ in range(4):
         write(history, workspace, "note.txt", "same")
     assert len(list((tmp_path / "undo/contents").iterdir())) == 1
+
+
+def test_what_cannot_be_kept_is_not_changed(
+    history: History, workspace: Workspace, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "note.txt").write_text("old")
+    (tmp_path / "undo/contents").rmdir()
+    with pytest.raises(WorkspaceError, match="cannot be kept") as refusal:
+        write(history, workspace, "note.txt", "new")
+    assert str(tmp_path) not in str(refusal.value)
+    assert (folder / "note.txt").read_text() == "old"
+    assert history.changes() == []
+
+
+def test_a_huge_file_is_not_read(history: History, workspace: Workspace, folder: Path) -> None:
+    with (folder / "huge").open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    began = perf_counter()
+    before = workspace.look("huge")
+    assert perf_counter() - began < 5
+    assert before.size == 1 << 40
+    (folder / "huge").write_bytes(b"x")
+    assert not workspace.look("huge").is_like(before)
 
 
 # -- in a runtime --------------------------------------------------------------------------------

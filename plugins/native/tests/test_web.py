@@ -85,6 +85,9 @@ async def test_other_text_is_left_as_it_is(runtime: Runtime, site: Site) -> None
     assert (await call(runtime, "web:fetch", url=site.url())).output["text"] == "a <b>\n  c"
     site.put("/", answer(b"gr\xfc\xdfe", content_type="text/plain; charset=iso-8859-1"))
     assert (await call(runtime, "web:fetch", url=site.url())).output["text"] == "grüße"
+    meta = b"<meta charset='iso-8859-1'><p>gr\xfc\xdfe"
+    site.put("/", answer(meta, content_type="text/html"))
+    assert (await call(runtime, "web:fetch", url=site.url())).output["text"] == "grüße"
     site.put("/", answer("grüße", content_type="text/plain; charset=punycode"))
     assert (await call(runtime, "web:fetch", url=site.url())).output["text"] == "grüße"
 
@@ -420,6 +423,20 @@ async def test_no_weather_is_invented(runtime: Runtime, site: Site) -> None:
     assert (await call(runtime, "weather:get", location="x")).code == "PROVIDER_UNAVAILABLE"
     site.put("/v1/forecast", answer('{"current": {}}'))
     assert (await call(runtime, "weather:get", location="x")).code == "ACTION_ERROR"
+
+
+async def test_names_in_any_script_are_understood(site: Site) -> None:
+    asked: list[str] = []
+
+    async def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.1"]
+
+    site.put("/", answer("gefunden"))
+    allowed = Client(Guard(hosts=[f"Bücher.test:{site.port}"], resolve=resolve))
+    assert (await allowed.get(f"http://bücher.test:{site.port}/")).text == "gefunden"
+    assert asked == ["xn--bcher-kva.test"]
+    assert f"host: xn--bcher-kva.test:{site.port}" in site.asked[0].lower()
 
 
 async def test_the_owner_can_allow_a_host_by_name(site: Site) -> None:

@@ -23,7 +23,7 @@ def read(path: str, handle: int) -> bytes:
     _check_regular(path, status)
     if status.st_size > MAX_BYTES:
         raise FileTooLarge(path, MAX_BYTES)
-    content = _read_at_most(handle, MAX_BYTES + 1)  # it may have grown since
+    content = read_at_most(handle, MAX_BYTES + 1)  # it may have grown since
     if len(content) > MAX_BYTES:
         raise FileTooLarge(path, MAX_BYTES)
     return content
@@ -67,7 +67,8 @@ def _check_regular(path: str, status: os.stat_result) -> None:
         raise WrongKind(path, "is not a regular file")
 
 
-def _read_at_most(handle: int, limit: int) -> bytes:
+def read_at_most(handle: int, limit: int) -> bytes:
+    """Up to *limit* bytes of what is open at *handle*."""
     chunks: list[bytes] = []
     while limit > 0 and (chunk := os.read(handle, min(limit, 1 << 20))):
         chunks.append(chunk)

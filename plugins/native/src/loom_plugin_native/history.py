@@ -12,19 +12,18 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 from loom_kernel import LoomError, private_dir
 
 from loom_plugin_native.beneath import Workspace
-from loom_plugin_native.states import State
+from loom_plugin_native.errors import WorkspaceError
+from loom_plugin_native.states import LARGEST, State
 
 MOST_ENTRIES = 200
 MOST_BYTES = 256 << 20
-LARGEST = 64 << 20
-"""Bytes of the largest file whose content is kept."""
 
 
 class CannotUndo(LoomError):
@@ -49,7 +48,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def can_be_undone(self) -> bool:
         """Whether what was before is kept: not of pipes and devices, nor of files too large."""
-        return self.before.kind != "other" and self.before.size <= LARGEST
+        return self.before.is_known
 
 
 class Author(msgspec.Struct, frozen=True):
@@ -92,8 +91,10 @@ class History:
                 self._drop(change.number)
                 raise
             after = self._workspace.look(path)
-            self._write(msgspec.structs.replace(change, after=after, is_done=True))
-            self._forget()
+            # It has happened: if this cannot be written, undoing it needs --force after a restart.
+            with suppress(OSError):
+                self._write(msgspec.structs.replace(change, after=after, is_done=True))
+                self._forget()
 
     def find(self, which: str = "") -> Change:
         """The change with that number or call id; the latest, if it is empty.
@@ -137,13 +138,19 @@ class History:
     # -- the disk ----------------------------------------------------------------------------
 
     def _begin(self, path: str, author: Author, before: State) -> Change:
-        if before.content is not None and not (self._contents / before.digest).exists():
-            _write(self._contents / before.digest, before.content)
         light = msgspec.structs.replace(before, content=None)
         number = max(self._changes, default=0) + 1
         made = msgspec.structs.asdict(author)
         change = Change(number=number, path=path, before=light, after=light, **made)
-        self._write(change)
+        kept = self._contents / before.digest
+        try:
+            if before.content is not None and not kept.exists():
+                _write(kept, before.content)
+            self._write(change)
+        except OSError as error:
+            self._changes.pop(number, None)
+            why = f"is left alone: what it is now cannot be kept for undo: {error.strerror}"
+            raise WorkspaceError(path, why) from None
         return change
 
     def _content(self, change: Change) -> bytes:

@@ -16,6 +16,8 @@ from loom_plugin_native.resolver import CLOEXEC, DIRECTORY, NO_FOLLOW
 Kind = Literal["absent", "file", "directory", "link", "other"]
 _OPEN = os.O_RDONLY | NO_FOLLOW | CLOEXEC | getattr(os, "O_NONBLOCK", 0)
 _CHUNK = 1 << 20
+LARGEST = 64 << 20
+"""Bytes of the largest file that is read; of larger ones only the outside is compared."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -29,7 +31,9 @@ class State(msgspec.Struct, frozen=True):
     target: str = ""
     """Where a link leads."""
     content: bytes | None = None
-    """Of a file, if it was to be kept and is not too large."""
+    """Of a file, if it was to be kept and could be."""
+    is_known: bool = True
+    """Whether it could be put back, as far as this tells: not what is too large, or no file."""
 
     def is_like(self, other: State) -> bool:
         """Whether both hold the same, with the same mode."""
@@ -53,26 +57,26 @@ def look(path: str, parent: int, name: str, keep: int = 0) -> State:
     if stat.S_ISDIR(status.st_mode):
         return State("directory", "directory", mode)
     if not stat.S_ISREG(status.st_mode):
-        return State("other", "other", mode)
-    return _look_into(path, parent, name, mode, keep)
+        return State("other", "other", mode, is_known=False)
+    return _look_into(path, parent, name, keep)
 
 
-def _look_into(path: str, parent: int, name: str, mode: int, keep: int) -> State:
-    from hashlib import sha256  # it loads OpenSSL, which most processes never need
-
+def _look_into(path: str, parent: int, name: str, keep: int) -> State:
     handle = os.open(name, _OPEN, dir_fd=parent)
     try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
             raise WrongKind(path, "is not a regular file")
-        digest, kept, size = sha256(), bytearray(), 0
-        while chunk := os.read(handle, _CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-            if size <= keep:
-                kept += chunk
+        content = contents.read_at_most(handle, LARGEST + 1)
     finally:
         os.close(handle)
-    return State("file", digest.hexdigest(), mode, size, "", bytes(kept) if size <= keep else None)
+    mode = stat.S_IMODE(status.st_mode)
+    if len(content) > LARGEST:
+        outside = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        digest = _digest(repr(outside).encode())
+        return State("file", digest, mode, status.st_size, is_known=False)
+    kept = content if len(content) <= keep else None
+    return State("file", _digest(content), mode, len(content), "", kept)
 
 
 def put_back(path: str, parent: int, name: str, state: State) -> None:
@@ -112,6 +116,6 @@ def _set_mode(parent: int, name: str, mode: int) -> None:
 
 
 def _digest(content: bytes) -> str:
-    from hashlib import sha256
+    from hashlib import sha256  # it loads OpenSSL, which most processes never need
 
     return sha256(content).hexdigest()

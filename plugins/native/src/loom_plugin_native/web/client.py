@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
@@ -26,6 +27,8 @@ AGENT = "Loom/0.1"
 _CHUNK = 1 << 16
 _ODD_CODECS = {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "utf-7", "undefined"}
 """Encodings of Python that are none of the web, and slow or surprising."""
+_SAID = re.compile(rb"""<meta[^>]{1,200}charset=["']?([A-Za-z0-9_-]{1,40})""", re.IGNORECASE)
+"""How a page itself says in which encoding it is."""
 _MOVED = {301, 302, 303, 307, 308}
 
 
@@ -156,6 +159,8 @@ def _known_charset(named: str, body: bytes) -> str:
     for mark, name in ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16, "utf-16")):
         if body.startswith(mark):
             return name
+    if not named and (said := _SAID.search(body[:1024])):
+        named = said[1].decode("ascii")
     try:
         found = codecs.lookup(named).name if named else "utf-8"
         b"".decode(found)

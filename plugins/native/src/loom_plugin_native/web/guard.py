@@ -43,7 +43,7 @@ class Guard:
         networks: Iterable[str] = (),
         resolve: Resolve | None = None,
     ) -> None:
-        self._hosts = {host.lower() for host in hosts}
+        self._hosts = {_ascii(host.lower()) for host in hosts}
         try:
             self._networks = parse_networks(networks)
         except ValueError as error:
@@ -104,6 +104,16 @@ class Guard:
             )
         if port not in PORTS:
             raise Refused(f"{host}:{port}", f"is not on port {' or '.join(map(str, PORTS))}")
+
+
+def _ascii(host: str) -> str:
+    """A name as the domain name system has it."""
+    if host.isascii():
+        return host
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise ConfigError(f"[plugins.native] web_hosts: {host!r} is no name: {error}") from None
 
 
 async def system_addresses(host: str, port: int) -> list[str]:
