@@ -61,6 +61,19 @@ FILES = {
     "change a mode": ("os.chmod(w['secret'], 0o666)", True),
     "change times": ("os.utime(w['secret'], (1, 1))", True),
     "set an attribute": ("os.setxattr(w['secret'], 'user.loom', b'x')", False),
+    "make a program that runs as its owner": (
+        "open(w['write'] + '/x', 'w').close(); os.chmod(w['write'] + '/x', 0o4755)",
+        True,
+    ),
+    "make one by its descriptor": (
+        "os.fchmod(os.open(w['write'] + '/y', os.O_CREAT | os.O_WRONLY, 0o700), 0o6755)",
+        True,
+    ),
+    "make one at once": ("os.open(w['write'] + '/z', os.O_CREAT | os.O_WRONLY, 0o4755)", True),
+    "make one with a temporary file": (
+        "os.open(w['write'], os.O_TMPFILE | os.O_WRONLY, 0o4755)",
+        True,
+    ),
     "make a device": ("os.mknod(w['write'] + '/d', 0o60666, os.makedev(254, 0))", False),
 }
 PROCESSES = {

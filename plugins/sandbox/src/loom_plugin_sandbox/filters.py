@@ -14,10 +14,14 @@ from loom_plugin_sandbox.syscalls import ABSENT, ARCHITECTURES
 
 ALLOW, KILL, REFUSE = 0x7FFF0000, 0x80000000, 0x00050000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST = 0, 4, 16  # where they lie in what the filter sees
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # where they lie in what the filter sees
 _SECOND_TABLE = 0x40000000
 NAMESPACES = 0x7E020000
 """The flags of clone that make namespaces."""
+MAKES_FILE = 0o20000100
+"""The flags of open that make a file: O_CREAT, O_TMPFILE."""
+AS_ANOTHER = 0o6000
+"""The bits of a mode by which whoever runs a file becomes its owner, or of its group."""
 
 AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
 FAMILIES = (AF_UNIX, AF_INET, AF_INET6, AF_NETLINK)
@@ -50,9 +54,14 @@ def make_filter(
         program += [(_EQUAL, 0, 1, number), _refuse(errno.EPERM)]
     for number in ABSENT.values():
         program += [(_EQUAL, 0, 1, number), _refuse(errno.ENOSYS)]
-    program += _on_first(known.clone, [(_ANY_BIT, 0, 1, NAMESPACES), _refuse(errno.EPERM)])
+    program += _on(known.clone, [_argument(0), (_ANY_BIT, 0, 1, NAMESPACES), _refuse(errno.EPERM)])
     chosen = [part for family in families for part in _permitted(family)]
-    program += _on_first(known.socket, [*chosen, _refuse(errno.EAFNOSUPPORT)])
+    program += _on(known.socket, [_argument(0), *chosen, _refuse(errno.EAFNOSUPPORT)])
+    for number, place in known.modes.items():
+        program += _on(number, _owned(place))
+    for number, place in known.opens.items():
+        makes = [_argument(place), (_ANY_BIT, 1, 0, MAKES_FILE), (_RETURN, 0, 0, ALLOW)]
+        program += _on(number, [*makes, *_owned(place + 1)])
     return b"".join(struct.pack("=HBBI", *one) for one in [*program, (_RETURN, 0, 0, ALLOW)])
 
 
@@ -65,7 +74,17 @@ def _refuse(code: int) -> Instruction:
     return (_RETURN, 0, 0, REFUSE | code)
 
 
-def _on_first(number: int, body: list[Instruction]) -> list[Instruction]:
-    """Let *body* look at the first argument of call *number*; what it lets pass is allowed."""
-    inside = [(_LOAD, 0, 0, _FIRST), *body, (_RETURN, 0, 0, ALLOW)]
+def _argument(place: int) -> Instruction:
+    """Look at the lower half of an argument; the kernel looks at no more of these."""
+    return (_LOAD, 0, 0, _ARGUMENTS + 8 * place)
+
+
+def _owned(place: int) -> list[Instruction]:
+    """Refuse a mode that would make others, who run the file, somebody else."""
+    return [_argument(place), (_ANY_BIT, 0, 1, AS_ANOTHER), _refuse(errno.EPERM)]
+
+
+def _on(number: int, body: list[Instruction]) -> list[Instruction]:
+    """Let *body* look at call *number*; what it lets pass is allowed."""
+    inside = [*body, (_RETURN, 0, 0, ALLOW)]
     return [(_EQUAL, 0, len(inside), number), *inside]

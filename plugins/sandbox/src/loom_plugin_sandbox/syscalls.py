@@ -49,6 +49,10 @@ class Architecture(msgspec.Struct, frozen=True):
     """Calls that change a file's mode, owner or times by its path: Landlock does not know them."""
     sessions: Mapping[str, int]
     """Calls by which a process leaves its group."""
+    modes: Mapping[int, int]
+    """Calls that give a file a mode, and which of their arguments it is."""
+    opens: Mapping[int, int]
+    """Calls that may make a file: which argument says so; the next is the mode."""
     clone: int
     socket: int
     has_second_table: bool = False
@@ -65,6 +69,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             "utime": 132, "utimes": 235, "futimesat": 261, "utimensat": 280,
         },
         sessions={"setsid": 112, "setpgid": 109},
+        modes={90: 1, 91: 1, 268: 2, 452: 2, 133: 1, 259: 2, 85: 1},
+        opens={2: 1, 257: 2},
         clone=56,
         socket=41,
         has_second_table=True,
@@ -77,10 +83,15 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             "lremovexattr": 15, "utimensat": 88,
         },
         sessions={"setsid": 157, "setpgid": 154},
+        modes={52: 1, 53: 2, 452: 2, 33: 2},
+        opens={56: 2},
         clone=220,
         socket=198,
     ),
 }  # fmt: skip
 
-ABSENT = {"io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "clone3": 435}
+ABSENT = {
+    "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "clone3": 435,
+    "openat2": 437,
+}  # fmt: skip
 """Calls that are answered as if the kernel were older: whoever makes them has another way."""
