@@ -54,3 +54,21 @@ def test_people_get_lines_with_remedies(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "✗ configuration" in done.stdout
+
+
+def test_the_sandbox_is_tried_and_not_only_looked_for(tmp_path: Path) -> None:
+    found = doctor(cwd=tmp_path)["sandbox"]
+    assert "bubblewrap works" in found["message"]
+
+
+def test_a_program_that_cannot_confine_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\necho no namespaces here >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    found = doctor(cwd=tmp_path)["sandbox"]
+    assert found["verdict"] == "warning"
+    assert "no namespaces here" in found["message"]
+    assert "bubblewrap" in found["remedy"]

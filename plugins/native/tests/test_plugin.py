@@ -62,9 +62,12 @@ async def test_the_workspace_can_be_chosen(folder: Path) -> None:
     assert (folder / "chosen").stat().st_mode & 0o777 == 0o700
 
 
-async def test_the_example_of_the_readme_works(folder: Path) -> None:
-    readme = Path(__file__).parents[1] / "README.md"
-    example = readme.read_text().partition("```toml\n")[2].partition("```")[0]
+README = (Path(__file__).parents[1] / "README.md").read_text()
+EXAMPLES = [part.partition("```")[0] for part in README.split("```toml\n")[1:]]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+async def test_the_examples_of_the_readme_work(folder: Path, example: str) -> None:
     async with running("native", config=tomllib.loads(example), project=folder) as runtime:
         assert runtime.health()["native"].healthy
     assert (folder / "workspace").is_dir()

@@ -14,8 +14,12 @@ from pathlib import Path
 import pytest
 from loom_plugin_native.beneath import Workspace
 from loom_plugin_native.errors import WorkspaceError
+from loom_plugin_native.states import State
 
-SECONDS = float(os.environ.get("LOOM_TEST_SWAP_SECONDS", "3"))
+IS_LONG = os.environ.get("LOOM_TEST_LONG") == "1"
+SECONDS = 3.0
+TRIES, LONGEST = 500_000, 100.0
+"""The long form goes on until there were so many tries, but no more than so many seconds."""
 EXCHANGING = Path(__file__).with_name("exchanging.py")
 
 pytestmark = [
@@ -56,11 +60,18 @@ def swapping(folder: Path) -> Iterator[None]:
     assert int(swaps) > 1_000
 
 
-def attempt(operations: Sequence[Callable[[], object]], seconds: float) -> Counter[str]:
-    """Run the operations in turn until the time is over; count what became of them."""
+def attempt(
+    operations: Sequence[Callable[[], object]], seconds: float, tries: int = 0
+) -> Counter[str]:
+    """Run the operations in turn until the time is over; count what became of them.
+
+    With *tries*, until there were so many too, but no longer than `LONGEST`.
+    """
     outcomes: Counter[str] = Counter()
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
+    begins = time.monotonic()
+    while (passed := time.monotonic() - begins) < seconds or (
+        outcomes.total() < tries and passed < LONGEST
+    ):
         for operation in operations:
             try:
                 operation()
@@ -79,6 +90,12 @@ def test_nothing_escapes_while_a_directory_is_swapped_for_a_link(
     def list_() -> None:
         assert "victim.txt" not in {entry.name for entry in workspace.list("sub").entries}
 
+    def look() -> None:
+        assert workspace.look("sub/note.txt", keep=64).content in (b"inside", None)
+
+    def put_back() -> None:
+        workspace.put_back("sub/new/back.txt", State("file", "", 0o600, 4, "", b"back"))
+
     def write() -> None:
         workspace.write("sub/new/deep.txt", "written")
 
@@ -87,8 +104,10 @@ def test_nothing_escapes_while_a_directory_is_swapped_for_a_link(
 
     # Reads cost no disk sync, so most tries are theirs.
     with swapping(folder):
-        outcomes = attempt([read, list_, delete] * 20 + [write], SECONDS)
+        cheap = [read, list_, delete, look] * (500 if IS_LONG else 20)
+        outcomes = attempt([*cheap, write, put_back], SECONDS, TRIES if IS_LONG else 0)
     print(f"{workspace.mechanism}: {outcomes.total()} tries, {dict(outcomes)}")
+    assert not IS_LONG or outcomes.total() >= TRIES
     assert outcomes["done"] > 100, "the directory was never met"
     assert outcomes.total() - outcomes["done"] > 100, "the link was never met"
     assert {path.name: path.read_text() for path in outside.iterdir()} == {

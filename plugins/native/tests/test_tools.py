@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from loom.contracts import ToolCall
+from loom_kernel.testing import VirtualClock
 from loom_plugin_native.beneath import Workspace
 from loom_plugin_native.errors import PathEscapes, WorkspaceError
+from loom_plugin_native.history import History
 from loom_plugin_native.tools import FILE_TOOLS, FileTools
 
 pytestmark = [pytest.mark.anyio, pytest.mark.feature("NAT-01")]
@@ -20,13 +23,13 @@ TOOLS = {tool.name: tool for tool in FILE_TOOLS}
 @pytest.fixture
 def tools(folder: Path) -> Iterator[FileTools]:
     workspace = Workspace.open(folder)
-    yield FileTools(workspace)
+    yield FileTools(workspace, History(workspace, folder.parent / "undo"), VirtualClock())
     workspace.close()
 
 
 async def call(tools: FileTools, name: str, **arguments: Any) -> dict[str, Any]:
     Draft202012Validator(TOOLS[name].parameters).validate(arguments)
-    result = await tools.handler(name)(arguments)
+    result = await tools.handler(name)(ToolCall(name, arguments, "call", "1.0"))
     Draft202012Validator(TOOLS[name].result or {}).validate(result)
     return result
 

@@ -13,6 +13,7 @@ import pytest
 from loom_plugin_native.beneath import Workspace
 from loom_plugin_native.errors import WorkspaceError
 from loom_plugin_native.resolver import Resolver
+from loom_plugin_native.states import State
 
 CANARY = "canary-7f3a"
 """What files outside hold, and are called."""
@@ -249,6 +250,17 @@ def delete(workspace: Workspace, path: str) -> None:
     workspace.delete(path)
 
 
+def look(workspace: Workspace, path: str) -> None:
+    content = workspace.look(path, keep=1 << 20).content or b""
+    assert content in (b"", b"inside"), path
+
+
+def put_back(workspace: Workspace, path: str) -> None:
+    for kind in ("directory", "file", "link", "absent"):
+        state = State(kind, "", 0o640, 7, "inside.txt", b"written")
+        workspace.put_back(path, state)
+
+
 def within(seconds: float, work: Callable[[], None]) -> None:
     """Run *work* in a thread and fail if it hangs; a pipe opened for reading would, for ever."""
     failures: list[BaseException] = []
@@ -276,7 +288,7 @@ def trapped(area: Path, resolver: Resolver) -> Iterator[Workspace]:
 
 @pytest.mark.feature("SEC-01", "NAT-01")
 @pytest.mark.reliability("S1")
-@pytest.mark.parametrize("operation", [read, write, list_, delete])
+@pytest.mark.parametrize("operation", [read, write, list_, delete, look, put_back])
 def test_no_path_leads_outside(
     area: Path, trapped: Workspace, operation: Callable[[Workspace, str], None]
 ) -> None:

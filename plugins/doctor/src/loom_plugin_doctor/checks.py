@@ -10,6 +10,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -134,11 +135,23 @@ def _beneath(paths: Paths) -> Iterator[Finding]:
 
 
 def _sandbox(paths: Paths) -> Iterator[Finding]:
-    if shutil.which("bwrap"):
-        yield Finding("sandbox", "ok", "bubblewrap is installed")
-    else:
-        remedy = "install bubblewrap before you install tools that run programs"
-        yield Finding("sandbox", "warning", "no bubblewrap: nothing here needs it yet", remedy)
+    """Tries the drivers, the strongest first: a program that is installed may still not work."""
+    reasons: list[str] = []
+    drivers = [entry.load() for entry in entry_points(group="loom.sandbox")]
+    for driver in sorted(drivers, key=lambda driver: driver.strength, reverse=True):
+        found = driver.probe()
+        if isinstance(found, str):
+            reasons.append(found)
+            continue
+        doubts = [*reasons, *found.cautions]
+        verdict: Verdict = "warning" if doubts else "ok"
+        remedy = "install bubblewrap" if reasons else ""
+        message = "; ".join([f"{found.mechanism} works", *doubts])
+        yield Finding("sandbox", verdict, message, remedy)
+        return
+    why = "; ".join(reasons) or "no driver is installed"
+    remedy = "install bubblewrap and the plugin sandbox"
+    yield Finding("sandbox", "warning", f"none: programs are refused ({why})", remedy)
 
 
 def _time(paths: Paths) -> Iterator[Finding]:

@@ -28,6 +28,7 @@ from loom_plugin_native.errors import (
 )
 from loom_plugin_native.paths import split
 from loom_plugin_native.resolver import CLOEXEC, DIRECTORY, Resolver, best_resolver
+from loom_plugin_native.states import ABSENT, State, look, put_back
 
 MAX_ENTRIES = 1_000
 """The most entries one listing returns."""
@@ -158,6 +159,27 @@ class Workspace:
                 os.unlink(names[-1], dir_fd=parent)
         return Deleted(stat.S_ISDIR(status.st_mode))
 
+    def look(self, path: str, keep: int = 0) -> State:
+        """What *path* is now; a file's content is kept up to *keep* bytes."""
+        names = split(path)
+        if not names:
+            raise InvalidPath(path, "is the workspace itself")
+        with self._operation(path) as root:
+            try:
+                opened = self._resolver.open(root, names[:-1], _OPEN_DIRECTORY)
+            except FileNotFoundError:
+                return ABSENT
+            with self._closing(opened) as parent:
+                return look(path, parent, names[-1], keep)
+
+    def put_back(self, path: str, state: State) -> None:
+        """Make *path* what *state* says, with its directories; what is there now is replaced."""
+        names = split(path)
+        if not names:
+            raise InvalidPath(path, "is the workspace itself")
+        with self._operation(path) as root, self._made(root, names[:-1]) as parent:
+            put_back(path, parent, names[-1], state)
+
     @contextmanager
     def _operation(self, path: str) -> Iterator[int]:
         # Each operation works on its own handle: the number of a closed one may already be reused.
@@ -175,7 +197,11 @@ class Workspace:
 
     @contextmanager
     def _opened(self, root: int, names: Sequence[str], flags: int) -> Iterator[int]:
-        handle = self._resolver.open(root, names, flags)
+        with self._closing(self._resolver.open(root, names, flags)) as handle:
+            yield handle
+
+    @contextmanager
+    def _closing(self, handle: int) -> Iterator[int]:
         try:
             yield handle
         finally:
@@ -188,10 +214,8 @@ class Workspace:
             handle = self._resolver.open(root, names, _OPEN_DIRECTORY)
         except FileNotFoundError:
             handle = self._make(root, names)
-        try:
+        with self._closing(handle):
             yield handle
-        finally:
-            os.close(handle)
 
     def _make(self, root: int, names: Sequence[str]) -> int:
         for depth in range(len(names)):

@@ -23,15 +23,19 @@ def read(path: str, handle: int) -> bytes:
     _check_regular(path, status)
     if status.st_size > MAX_BYTES:
         raise FileTooLarge(path, MAX_BYTES)
-    content = _read_at_most(handle, MAX_BYTES + 1)  # it may have grown since
+    content = read_at_most(handle, MAX_BYTES + 1)  # it may have grown since
     if len(content) > MAX_BYTES:
         raise FileTooLarge(path, MAX_BYTES)
     return content
 
 
-def replace(path: str, parent: int, name: str, content: bytes) -> None:
-    """Put *content* in the place of *name* at once: readers see the old file or the new one."""
-    mode = _mode_to_keep(path, parent, name)
+def replace(path: str, parent: int, name: str, content: bytes, mode: int | None = None) -> None:
+    """Put *content* in the place of *name* at once: readers see the old file or the new one.
+
+    Its mode is *mode*, else that of the old file.
+    """
+    if mode is None:
+        mode = _mode_to_keep(path, parent, name)
     draft = f".loom-{secrets.token_hex(8)}.tmp"
     try:
         _write_new(parent, draft, content, mode)
@@ -63,7 +67,8 @@ def _check_regular(path: str, status: os.stat_result) -> None:
         raise WrongKind(path, "is not a regular file")
 
 
-def _read_at_most(handle: int, limit: int) -> bytes:
+def read_at_most(handle: int, limit: int) -> bytes:
+    """Up to *limit* bytes of what is open at *handle*."""
     chunks: list[bytes] = []
     while limit > 0 and (chunk := os.read(handle, min(limit, 1 << 20))):
         chunks.append(chunk)

@@ -1,4 +1,4 @@
-"""What `[workspace]` in loom.toml may hold."""
+"""What `[workspace]` and `[plugins.native]` in loom.toml may hold."""
 
 from __future__ import annotations
 
@@ -6,10 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from loom_kernel import ConfigError, Paths
 
 ROOT = "workspace"
 KEYS = ("root", "reports_dir")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[plugins.native]`; what each means is in the manifest."""
+
+    programs: tuple[str, ...]
+    program: dict[str, Any]
+    web_hosts: tuple[str, ...]
+    web_addresses: tuple[str, ...]
+    brave_key: str
+    brave_url: str
+    weather_url: str
+    geocoding_url: str
 
 
 def make_workspace(table: Mapping[str, Any], paths: Paths) -> Path:

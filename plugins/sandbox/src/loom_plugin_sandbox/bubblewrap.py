@@ -1,18 +1,25 @@
 """bubblewrap: a program in namespaces of its own (https://github.com/containers/bubblewrap).
 
 It has its own processes, mounts, users and, unless granted, no network; it ends when the process
-ends that started it, with all that it started, because its first process is the namespace's.
+ends that started it, with all that it started, because its first process is the namespace's. A
+filter keeps it from system calls that no namespace confines.
 """
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 from loom.contracts import Command, Confinement
+
+from loom_plugin_sandbox import launcher
+from loom_plugin_sandbox.census import UNLIMITED, find_cgroup, is_root
+from loom_plugin_sandbox.filters import make_filter
+from loom_plugin_sandbox.variables import split
 
 PROGRAM = "bwrap"
 LIMITS = "prlimit"
@@ -26,6 +33,16 @@ CONFIGURATION = (
 NETWORK = ("/etc/hosts", "/etc/nsswitch.conf", "/etc/resolv.conf", "/etc/services")
 TRIAL = 5.0
 """Seconds that finding out whether it works may take."""
+OWN_PROCESSES = 3
+"""How many of the processes that a control group counts are bubblewrap's."""
+READ_ONLY = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/mtrr")
+"""Where the kernel takes orders from root, which is who a program is if Loom runs as root."""
+HIDDEN = (
+    "/proc/kallsyms", "/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/kmsg",
+    "/proc/kpagecgroup", "/proc/kpagecount", "/proc/kpageflags", "/proc/latency_stats",
+    "/proc/pagetypeinfo",
+    "/proc/sched_debug", "/proc/slabinfo", "/proc/timer_list", "/proc/vmallocinfo",
+)  # fmt: skip
 
 
 class Bubblewrap:
@@ -33,9 +50,21 @@ class Bubblewrap:
 
     mechanism = "bubblewrap"
 
+    strength = 2
+
     def __init__(self, program: str, limits: str) -> None:
         self._program = program
         self._limits = limits
+        self._filter = make_filter().hex()
+        self._is_root = is_root()
+        self._cgroup = find_cgroup() if self._is_root else ""
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What it cannot do here."""
+        unlimited = (UNLIMITED,) if self._is_root and not self._cgroup else ()
+        unfiltered = () if self._filter else ("system calls are not filtered on this processor",)
+        return unlimited + unfiltered
 
     @classmethod
     def probe(cls) -> Bubblewrap | str:
@@ -58,19 +87,27 @@ class Bubblewrap:
 
     def confine(self, command: Command, within: Confinement) -> Command:
         """*command* in namespaces where nothing else is to be seen."""
+        inside, outside = split(command.environment)
         argv = [
+            *self._launcher(within),
             self._program, "--unshare-all", *(("--share-net",) if within.network else ()),
             "--die-with-parent", "--new-session", "--cap-drop", "ALL",
+            *(("--seccomp", launcher.HOLE) if self._filter else ()),
             "--uid", "65534", "--gid", "65534", "--hostname", "sandbox",
-            *_system(within.network),
-            "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp",  # noqa: S108  # of its own
+            *_system(within.network), *_processes(), *_scratch(within.temporary),
             *_bound("--ro-bind", within.read), *_bound("--bind", within.write),
-            "--chdir", command.cwd, "--clearenv", *_set(command.environment.items()),
+            "--remount-ro", "/",
+            "--chdir", command.cwd, *_set(inside, outside),
             "--", self._limits, *_limits(within), "--", *command.argv,
         ]  # fmt: skip
         return msgspec.structs.replace(
-            command, argv=tuple(argv), cwd="/", environment={}, is_wrapped=True
+            command, argv=tuple(argv), cwd="/", environment=outside, is_wrapped=True
         )
+
+    def _launcher(self, within: Confinement) -> Iterator[str]:
+        if self._cgroup or self._filter:
+            yield from (sys.executable, "-I", "-S", launcher.__file__)
+            yield from (self._cgroup, str(within.processes + OWN_PROCESSES), self._filter)
 
     def contain(self, command: Command) -> Command:
         """*command* as it is, in a process namespace that ends with us."""
@@ -97,8 +134,23 @@ def _bound(option: str, paths: Iterable[str]) -> Iterator[str]:
         yield from (option, path, path)
 
 
-def _set(variables: Iterable[tuple[str, str]]) -> Iterator[str]:
-    for name, value in variables:
+def _processes() -> Iterator[str]:
+    yield from ("--proc", "/proc", *_bound("--ro-bind-try", READ_ONLY))
+    for path in HIDDEN:
+        if Path(path).exists():
+            yield from ("--ro-bind", "/dev/null", path)
+
+
+def _scratch(size: int) -> Iterator[str]:
+    """Devices, and two folders of its own; what it puts there is memory, so it is bounded."""
+    yield from ("--dev", "/dev", "--size", str(size), "--tmpfs", "/dev/shm")  # noqa: S108
+    yield from ("--remount-ro", "/dev", "--size", str(size), "--tmpfs", "/tmp")  # noqa: S108
+
+
+def _set(inside: Mapping[str, str], outside: Mapping[str, str]) -> Iterator[str]:
+    if "LC_CTYPE" not in outside:  # the launcher's interpreter may have set it, by its own locale
+        yield from ("--unsetenv", "LC_CTYPE")
+    for name, value in inside.items():
         yield from ("--setenv", name, value)
 
 

@@ -9,7 +9,7 @@ from loom.contracts import Command, Confinement, Sandbox
 from loom_kernel import ConfigError, LoomError
 
 GROUP = "loom.sandbox"
-BEST_FIRST = ("bubblewrap",)
+BEST_FIRST = ("bubblewrap", "landlock")
 AUTO, NONE = "auto", "dangerously_none"
 
 
@@ -63,7 +63,7 @@ def choose(name: str, load: Callable[[str, str], Any]) -> tuple[Sandbox, list[st
     for candidate in BEST_FIRST if name == AUTO else (name,):
         found = load(GROUP, candidate).probe()
         if not isinstance(found, str):
-            return found, []
+            return found, [*reasons, *found.cautions]
         reasons.append(found)
     if name != AUTO:
         raise ConfigError(f"[plugins.sandbox] driver = {name!r}: {reasons[0]}")

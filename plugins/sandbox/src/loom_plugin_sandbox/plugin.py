@@ -31,5 +31,6 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     host.provide(Sandbox, found)
     for reason in reasons:
         host.log.warning("%s", reason)
-    host.health(lambda: Health(message=f"programs are confined by: {found.mechanism}"))
+    said = "; ".join([f"programs are confined by: {found.mechanism}", *reasons])
+    host.health(lambda: Health(message=said))
     yield

@@ -42,12 +42,19 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True):
     """Open descriptors."""
     file_size: int = 256 << 20
     """Bytes of the longest file it may write."""
+    temporary: int = 256 << 20
+    """Bytes that its folder for temporary files holds; it is memory."""
     seconds: int = 0
     """Seconds of processor time; 0 = no limit."""
 
 
 class Sandbox(Protocol):
-    """Confines programs with the best mechanism that works here."""
+    """Confines programs with the best mechanism that works here.
+
+    A mechanism is a driver of the entry-point group `loom.sandbox`: a class with a classmethod
+    `probe`, which gives one that works here or says why there is none, and `strength`: more is
+    better.
+    """
 
     mechanism: str
     """`bubblewrap`, `landlock`, or `none`: there is nothing here, or the owner switched it off."""

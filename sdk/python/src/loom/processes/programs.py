@@ -20,7 +20,7 @@ ENVIRONMENT: Mapping[str, str] = {
 
 _PARTS = ("bin", "lib", "lib64", "libexec", "pyvenv.cfg")
 """What of a prefix holds programs; the rest may hold anything."""
-_SYSTEM = (Path("/usr"), Path("/bin"), Path("/lib"))
+_SYSTEM = tuple(map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")))
 
 
 class ProgramMissing(LoomError):
