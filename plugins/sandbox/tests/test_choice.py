@@ -148,4 +148,4 @@ def test_starting_in_it_costs_little() -> None:
     # The best of many: the others say how busy the machine is.
     alone, all_ = (min(column) for column in zip(*rounds, strict=True))
     print(f"bubblewrap {alone * 1e3:.1f} ms, with all that is added {all_ * 1e3:.1f} ms")
-    assert all_ <= alone + 0.05, "about 10 ms more; 20 where a control group counts for root"
+    assert all_ <= alone + 0.05, "about 15 ms more; 25 where a control group counts for root"

@@ -60,7 +60,7 @@ def die_with(libc: ctypes.CDLL, parent: int) -> None:
 
 
 def restrict(libc: ctypes.CDLL, options: list[tuple[str, ...]]) -> None:
-    ruleset = make_ruleset(libc)
+    ruleset = make_ruleset(libc, has_network=("online", "") in options)
     for name, value in options:
         match name:
             case "read" | "write" | "device":
@@ -80,18 +80,14 @@ def restrict(libc: ctypes.CDLL, options: list[tuple[str, ...]]) -> None:
     check(libc.prctl(_SECCOMP, _FILTER, ctypes.byref(program), 0, 0), "seccomp")
 
 
-def make_ruleset(libc: ctypes.CDLL) -> int:
+def make_ruleset(libc: ctypes.CDLL, *, has_network: bool) -> int:
     version = libc.syscall(_CREATE, None, ctypes.c_size_t(0), 1)
     if version < OLDEST:
         sys.exit(f"this kernel has version {max(version, 0)} of Landlock; {OLDEST} is needed")
-    handled = struct.pack("=QQQ", _ALL, _TCP if has_no_network() else 0, _SCOPES)
+    handled = struct.pack("=QQQ", _ALL, 0 if has_network else _TCP, _SCOPES)
     ruleset = libc.syscall(_CREATE, handled, ctypes.c_size_t(len(handled)), 0)
     check(ruleset, "landlock_create_ruleset")
     return int(ruleset)
-
-
-def has_no_network() -> bool:
-    return "--online" not in sys.argv[: sys.argv.index("--")]
 
 
 def grant(libc: ctypes.CDLL, ruleset: int, path: str, access: int) -> None:

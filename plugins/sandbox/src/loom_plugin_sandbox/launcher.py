@@ -2,10 +2,10 @@
 
 launcher.py CGROUP PROCESSES FILTER PROGRAM ARGUMENT…
 
-It joins a group of at most PROCESSES processes below CGROUP, if that is not empty, makes the
-bytes that FILTER is the hexadecimal form of readable on a descriptor whose number replaces the
-argument `{filter}`, and becomes PROGRAM. It imports nothing that costs: it is on the way of every
-program.
+It joins a group of at most PROCESSES processes below CGROUP, if that is not empty; makes the
+bytes that FILTER is the hexadecimal form of, if it is not empty, readable on a descriptor whose
+number replaces the first argument `{filter}`; and becomes PROGRAM. It imports nothing that costs:
+it is on the way of every program.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main(cgroup: str, processes: str, filter_: str, *argv: str) -> None:
     if cgroup:
         join(cgroup, processes)
     command = list(argv)
-    if HOLE in command:
+    if filter_:  # the first one: what comes later is the program's own
         command[command.index(HOLE)] = str(readable(bytes.fromhex(filter_)))
     os.execv(command[0], command)  # noqa: S606  # there is no shell to do without
 
