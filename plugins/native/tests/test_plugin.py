@@ -10,7 +10,9 @@ import pytest
 from loom import call_tool
 from loom.contracts import ToolCall, ToolResult
 from loom_kernel import Runtime
-from loom_kernel.testing import check_plugin_contract, running
+from loom_kernel.testing import check_plugin_contract
+
+from plugins.native.tests.granted import granted
 
 pytestmark = [pytest.mark.anyio, pytest.mark.feature("NAT-01")]
 
@@ -24,7 +26,7 @@ async def test_the_plugin_keeps_its_contract() -> None:
 
 
 async def test_files_are_written_read_listed_and_deleted(folder: Path) -> None:
-    async with running("native", "tools", project=folder) as runtime:
+    async with granted("native", "tools", project=folder) as runtime:
         written = await call(runtime, "fs:write_file", path="notes/a.md", content="grüße")
         assert written.output == {"success": True, "path": "notes/a.md", "bytes_written": 7}
         assert (folder / "workspace/notes/a.md").read_text() == "grüße"
@@ -44,7 +46,7 @@ async def test_what_is_outside_is_refused(folder: Path, path: str) -> None:
     (folder / "secret.txt").write_text("secret")
     (folder / "workspace").mkdir()
     (folder / "workspace/link").symlink_to(folder)
-    async with running("native", "tools", project=folder) as runtime:
+    async with granted("native", "tools", project=folder) as runtime:
         for name, more in (("read_file", {}), ("write_file", {"content": "x"}), ("delete", {})):
             result = await call(runtime, f"fs:{name}", path=path.format(folder=folder), **more)
             assert result.code == "PERMISSION_DENIED"
@@ -55,7 +57,7 @@ async def test_what_is_outside_is_refused(folder: Path, path: str) -> None:
 
 async def test_the_workspace_can_be_chosen(folder: Path) -> None:
     config = {"workspace": {"root": str(folder / "chosen")}}
-    async with running("native", "tools", config=config) as runtime:
+    async with granted("native", "tools", config=config) as runtime:
         assert (await call(runtime, "fs:write_file", path="a", content="")).is_ok
         assert "chosen" in runtime.health()["native"].message
     assert (folder / "chosen/a").exists()
@@ -68,6 +70,6 @@ EXAMPLES = [part.partition("```")[0] for part in README.split("```toml\n")[1:]]
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
 async def test_the_examples_of_the_readme_work(folder: Path, example: str) -> None:
-    async with running("native", config=tomllib.loads(example), project=folder) as runtime:
+    async with granted("native", config=tomllib.loads(example), project=folder) as runtime:
         assert runtime.health()["native"].healthy
     assert (folder / "workspace").is_dir()

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loom import call_tool
+from loom import ToolError, call_tool
 from loom.contracts import Preparation, ToolCall, ToolResult
 from loom_kernel import ConfigError, Runtime
-from loom_kernel.testing import running, wait_until
+from loom_kernel.testing import wait_until
 from loom_plugin_native.shell.defaults import DEFAULTS
 from loom_plugin_native.shell.grammar import ArgumentRefused, Grammar
 from loom_plugin_native.shell.programs import ProgramRefused, read_programs
+
+from plugins.native.tests.granted import granted, provider_of
 
 PLUGINS = ("native", "tools", "sandbox")
 PYTHON = {"path": "/usr/bin/python3", "options": "any"}
@@ -42,7 +44,7 @@ def allowing(**programs: Any) -> dict[str, Any]:
 
 @pytest.fixture
 async def runtime(folder: Path) -> AsyncIterator[Runtime]:
-    async with running(*PLUGINS, project=folder, config=allowing(python=PYTHON)) as runtime:
+    async with granted(*PLUGINS, project=folder, config=allowing(python=PYTHON)) as runtime:
         (folder / "workspace/notes").mkdir()
         (folder / "workspace/notes/today.md").write_text("one\ntwo\nthree\n")
         yield runtime
@@ -101,7 +103,7 @@ async def test_it_is_given_five_variables_and_no_network(runtime: Runtime) -> No
 
 async def test_it_may_not_write_unless_its_owner_says_so(folder: Path) -> None:
     writes = {**PYTHON, "write": True}
-    async with running(*PLUGINS, project=folder, config=allowing(py=PYTHON, rw=writes)) as runtime:
+    async with granted(*PLUGINS, project=folder, config=allowing(py=PYTHON, rw=writes)) as runtime:
         code = "open('made', 'w').write('x')"
         result = await shell(runtime, "py", "-c", code)
         assert "Read-only" in result.output["stderr"]
@@ -157,23 +159,21 @@ async def test_a_hog_is_stopped_and_reported(runtime: Runtime) -> None:
 
 
 async def test_where_nothing_confines_nothing_runs(folder: Path) -> None:
-    async with running("native", "tools", project=folder) as runtime:
+    async with granted("native", "tools", project=folder) as runtime:
         result = await shell(runtime, "ls")
         assert result.code == "PROVIDER_UNAVAILABLE"
         assert result.error is not None
         assert "plugin sandbox" in result.error.message
 
 
-async def prepared(runtime: Runtime, **arguments: Any) -> Any:
-    host = runtime.host("tools")
-    call = ToolCall("system:shell", arguments, version="1.0")
-    return (await host.request("tool.provider.native.call.prepare", call)).data
-
-
 async def test_it_says_beforehand_what_would_run(folder: Path) -> None:
-    async with running("native", "sandbox", project=folder) as runtime:
+    def wanted(**arguments: Any) -> ToolCall:
+        return ToolCall("system:shell", arguments, version="1.0")
+
+    async with granted("native", "sandbox", project=folder) as runtime:
         (folder / "workspace/sub").mkdir()
-        found = await prepared(runtime, program="ls", args=["-l", "a b"], cwd="sub")
+        provider = await provider_of(runtime)
+        found = await provider.prepare(wanted(program="ls", args=["-l", "a b"], cwd="sub"))
         assert isinstance(found, Preparation)
         assert "/usr/bin/ls -l 'a b'" in found.summary
         assert found.cwd == str(folder / "workspace/sub")
@@ -181,8 +181,8 @@ async def test_it_says_beforehand_what_would_run(folder: Path) -> None:
         ((path, digest),) = found.files.items()
         assert path.endswith("/ls")
         assert len(digest) == 64
-        refused = await prepared(runtime, program="env", args=[])
-        assert refused.code == "PERMISSION_DENIED"
+        with pytest.raises(ToolError, match="PERMISSION_DENIED"):
+            await provider.prepare(wanted(program="env", args=[]))
 
 
 def test_a_program_that_was_changed_does_not_run(tmp_path: Path) -> None:
@@ -258,6 +258,6 @@ def test_a_grammar_refuses(words: str) -> None:
 
 
 async def test_the_programs_of_the_manifest_are_those_that_are_known(folder: Path) -> None:
-    async with running("native", project=folder) as runtime:
+    async with granted("native", project=folder) as runtime:
         manifest = runtime.plugins.manifests["native"]
         assert manifest.defaults()["programs"] == sorted(DEFAULTS)

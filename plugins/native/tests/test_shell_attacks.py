@@ -17,8 +17,9 @@ import pytest
 from loom import call_tool
 from loom.contracts import ToolCall
 from loom_kernel import Runtime
-from loom_kernel.testing import running
 from loom_plugin_native.shell.defaults import DEFAULTS
+
+from plugins.native.tests.granted import granted
 
 pytestmark = [
     pytest.mark.anyio,
@@ -130,7 +131,7 @@ PLUGINS = ("native", "tools", "sandbox")
 async def test_no_name_runs_what_was_not_allowed(folder: Path, traps: Path) -> None:
     corpus = list(dict.fromkeys(names()))
     assert len(corpus) >= 400
-    async with running(*PLUGINS, project=folder, config=FREE) as runtime:
+    async with granted(*PLUGINS, project=folder, config=FREE) as runtime:
         attack = Attack(runtime)
         before = seen(folder)
         for name in corpus:
@@ -150,7 +151,7 @@ async def test_no_argument_makes_a_program_run_another_or_write(
     assert len(corpus) >= 400
     if config is not FREE:
         corpus = corpus[::15]
-    async with running(*PLUGINS, project=folder, config=config) as runtime:
+    async with granted(*PLUGINS, project=folder, config=config) as runtime:
         attack = Attack(runtime)
         before = seen(folder)
         for name, args in corpus:
@@ -169,7 +170,7 @@ async def test_variables_of_loom_do_not_reach_a_program(
     for name in ("LD_PRELOAD", "LD_LIBRARY_PATH", "GIT_SSH_COMMAND", "PYTHONSTARTUP", "BASH_ENV"):
         monkeypatch.setenv(name, "canary-variable")
     allowed: dict[str, Any] = {"plugins": {"native": {"program": {"env": {"options": []}}}}}
-    async with running(*PLUGINS, project=folder, config=allowed) as runtime:
+    async with granted(*PLUGINS, project=folder, config=allowed) as runtime:
         result = await Attack(runtime).try_("env", [])
         assert result.output["exit_code"] == 0
         assert "canary-variable" not in result.output["stdout"]

@@ -14,12 +14,13 @@ import pytest
 from loom import call_tool
 from loom.contracts import Preparation, ToolCall, ToolResult
 from loom_kernel import Runtime
-from loom_kernel.testing import running
 from loom_plugin_native import history as bounds
 from loom_plugin_native import states
 from loom_plugin_native.beneath import Workspace
 from loom_plugin_native.errors import WorkspaceError
 from loom_plugin_native.history import Author, CannotUndo, History
+
+from plugins.native.tests.granted import granted, provider_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.feature("X-18")]
 
@@ -220,7 +221,7 @@ async def call(runtime: Runtime, name: str, **arguments: Any) -> ToolResult:
 
 
 async def test_only_the_owner_is_answered(folder: Path) -> None:
-    async with running("native", "tools", project=folder) as runtime:
+    async with granted("native", "tools", project=folder) as runtime:
         (folder / "workspace/note.txt").write_text("old")
         await call(runtime, "fs:write_file", path="note.txt", content="new")
         for sender in ("ada", "cli.ada", "CLI", "tools"):
@@ -240,25 +241,23 @@ async def test_only_the_owner_is_answered(folder: Path) -> None:
 
 
 async def test_an_approval_binds_what_would_be_replaced(folder: Path) -> None:
-    async def prepared(runtime: Runtime, name: str, **arguments: Any) -> Preparation:
-        order = ToolCall(name, arguments, version="1.0")
-        host = runtime.host("tools")
-        found: Preparation = (await host.request("tool.provider.native.call.prepare", order)).data
-        return found
+    async def prepared(name: str, **arguments: Any) -> Preparation:
+        return await provider.prepare(ToolCall(name, arguments, version="1.0"))
 
-    async with running("native", project=folder) as runtime:
-        new = await prepared(runtime, "fs:write_file", path="note.txt", content="grüße")
+    async with granted("native", project=folder) as runtime:
+        provider = await provider_of(runtime)
+        new = await prepared("fs:write_file", path="note.txt", content="grüße")
         assert new.summary == "write 7 bytes to 'note.txt' (now: absent)"
         assert new.files == {"note.txt": "absent"}
         (folder / "workspace/note.txt").write_text("old")
-        old = await prepared(runtime, "fs:delete", path="note.txt")
+        old = await prepared("fs:delete", path="note.txt")
         assert old.summary == "delete 'note.txt' (now: file of 3 bytes)"
         (folder / "workspace/note.txt").write_text("odd")
-        assert (await prepared(runtime, "fs:delete", path="note.txt")).files != old.files
+        assert (await prepared("fs:delete", path="note.txt")).files != old.files
 
 
 async def test_each_tool_says_what_it_needs(folder: Path) -> None:
-    async with running("native", "tools", project=folder) as runtime:
+    async with granted("native", "tools", project=folder) as runtime:
         listed = (await runtime.host("ada").request("tool.list", {})).data["tools"]
         needs = {tool.name: tool.permissions for tool in listed}
         assert needs["fs:read_file"] == needs["fs:list_dir"] == ("fs.read",)
@@ -283,8 +282,8 @@ def test_the_command_lists_and_undoes(folder: Path) -> None:
     try:
         nothing = loom("undo", cwd=folder)
         assert (nothing.returncode, "nothing to undo" in nothing.stderr) == (1, True)
-        wanted = {"name": "fs:write_file", "arguments": {"path": "note.txt", "content": "x"}}
-        called = loom("publish", "tool.call", json.dumps(wanted), "--request", cwd=folder)
+        wanted = json.dumps({"path": "note.txt", "content": "x"})
+        called = loom("call", "fs:write_file", wanted, "--yes", cwd=folder)
         assert called.returncode == 0, called.stderr
         (change,) = json.loads(loom("undo", "--list", "--json", cwd=folder).stdout)
         assert (change["path"], change["caller"], change["before"]) == ("note.txt", "cli", "absent")

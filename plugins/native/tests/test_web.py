@@ -19,10 +19,11 @@ import trustme
 from loom import call_tool
 from loom.contracts import ToolCall, ToolResult
 from loom_kernel import Runtime
-from loom_kernel.testing import EventRecorder, running
+from loom_kernel.testing import EventRecorder
 from loom_plugin_native.web.client import BYTES, Client, FetchFailed
 from loom_plugin_native.web.guard import Guard, Refused
 
+from plugins.native.tests.granted import granted
 from plugins.native.tests.site import Site, answer, redirect
 
 pytestmark = pytest.mark.anyio
@@ -46,7 +47,7 @@ async def runtime(site: Site) -> AsyncIterator[Runtime]:
         "web_addresses": ["127.0.0.1/32"],
         "brave_url": base, "weather_url": base, "geocoding_url": base,
     }  # fmt: skip
-    async with running("native", "tools", config={"plugins": {"native": settings}}) as runtime:
+    async with granted("native", "tools", config={"plugins": {"native": settings}}) as runtime:
         yield runtime
 
 
@@ -298,7 +299,7 @@ async def test_a_key_may_lie_in_a_file_of_its_owner(
 
 async def test_a_key_in_the_settings_is_refused_unseen() -> None:
     config = {"plugins": {"native": {"brave_key": KEY}}}
-    async with running("native", config=config, strict=False) as runtime:
+    async with granted("native", config=config, strict=False) as runtime:
         reason = runtime.quarantined["native"].reason
         assert "never a key" in reason
         assert "canary" not in reason
