@@ -1,0 +1,110 @@
+"""All servers of the configuration: each in a task and under a name of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from importlib import import_module
+from typing import Any
+
+from loom.pins import Pins
+from loom_kernel import Envelope, Health, Host, LoomError, detached
+
+from loom_plugin_mcp.configuration import Server
+from loom_plugin_mcp.supervised import Supervised
+from loom_plugin_mcp.trust import KIND, Trust
+
+PATIENCE = 2.75
+"""Seconds that all servers together have to end, within what the kernel gives a plugin."""
+SPEAKERS = ("mcp", "httpx2")
+"""Loggers of the libraries. They write down each message that a server gets wrong, in its own
+words and with a traceback; what matters of it reaches us as an error."""
+
+
+class NoSuchServer(LoomError):
+    """The configuration has no server of that name."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(
+            f"there is no MCP server {name!r}; the configuration has: {', '.join(known) or 'none'}"
+        )
+
+
+class Keeper:
+    """Runs the servers between `open`'s entering and leaving."""
+
+    def __init__(self, host: Host, servers: list[Server]) -> None:
+        self._host = host
+        paths = host.world.paths
+        self.trust = Trust(Pins(paths, KIND))
+        self._servers = {
+            server.name: Supervised(
+                host.scope(f"mcp/server/{server.name}"), server, self.trust, paths.project
+            )
+            for server in servers
+        }
+        self._lives: list[asyncio.Task[None]] = []
+
+    def find(self, name: str) -> Supervised:
+        """The server called *name*.
+
+        Raises:
+            NoSuchServer: there is none.
+        """
+        if name not in self._servers:
+            raise NoSuchServer(name, sorted(self._servers))
+        return self._servers[name]
+
+    def describe(self) -> list[dict[str, Any]]:
+        """How all servers are, by name."""
+        return [self._servers[name].describe() for name in sorted(self._servers)]
+
+    def health(self) -> Health:
+        """Unhealthy while a server is given up."""
+        lost = [one["server"] for one in self.describe() if one["state"] == "quarantined"]
+        running = sum(one["state"] == "running" for one in self.describe())
+        metrics = {"servers": float(len(self._servers)), "running": float(running)}
+        if lost:
+            return Health(False, f"given up: {', '.join(lost)}; see `loom mcp list`", metrics)
+        return Health(message=f"{running} of {len(self._servers)} servers run", metrics=metrics)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Start the servers once the runtime is ready; end them all when this is left."""
+        with quiet():
+            self._host.on("$loom.ready", handler=self._begin, name="mcp:ready")
+            try:
+                yield
+            finally:
+                for one in self._servers.values():
+                    one.stop()
+                if self._lives:
+                    await asyncio.wait(self._lives, timeout=PATIENCE)
+
+    async def _begin(self, _: Envelope) -> None:
+        """Begin after the others have announced their tools: no server takes a name from them.
+
+        The SDK takes long to import; nobody waits for it.
+        """
+        await asyncio.to_thread(import_module, "mcp.client.client")
+        with detached():  # what servers do is not caused by the runtime's being ready
+            for name, one in self._servers.items():
+                if one.server.enabled:
+                    self._lives.append(self._host.spawn(one.live(), f"server/{name}"))
+                else:
+                    one.state = "disabled"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let the libraries log only what is critical."""
+    known = {name: logging.getLogger(name).level for name in SPEAKERS}
+    for name in known:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for name, level in known.items():
+            logging.getLogger(name).setLevel(level)
