@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
-from loom.contracts import ToolError
+from loom.contracts import ErrorCode, ToolError
 
 from loom_plugin_mcp.connection import MODERN, PAGES
 from loom_plugin_mcp.contents import contents_of, parts, prompt_of
@@ -26,8 +26,10 @@ class Wanted(msgspec.Struct, frozen=True):
     server: str = ""
     uri: str = ""
     name: str = ""
-    arguments: dict[str, str] = {}
+    arguments: dict[str, Any] = {}
     digest: str = ""
+    client: str = ""
+    reason: str = ""
 
 
 Reach: TypeAlias = "Callable[[Client, Supervised, Wanted], Awaitable[dict[str, Any]]]"
@@ -50,7 +52,7 @@ async def asked(server: Supervised, reach: Reach, wanted: Wanted) -> dict[str, A
     try:
         return await reach(server.client, server, wanted)
     except MCPError as error:
-        code = "ACTION_TIMEOUT" if error.code == REQUEST_TIMEOUT else "ACTION_ERROR"
+        code: ErrorCode = "ACTION_TIMEOUT" if error.code == REQUEST_TIMEOUT else "ACTION_ERROR"
         raise ToolError(what, code, clean(error.message, 2_000)) from error
     except (ValueError, RuntimeError, ExceptionGroup) as error:
         problem = f"it answered wrongly: {clean(str(error), 500)}"
@@ -92,7 +94,8 @@ async def list_prompts(client: Client, _: Supervised, wanted: Wanted) -> dict[st
 
 async def get_prompt(client: Client, _: Supervised, wanted: Wanted) -> dict[str, Any]:
     """One prompt, filled in."""
-    return prompt_of(await client.get_prompt(wanted.name, dict(wanted.arguments)))
+    given = {name: str(value) for name, value in wanted.arguments.items()}
+    return prompt_of(await client.get_prompt(wanted.name, given))
 
 
 async def _all(listing: Any, key: str) -> list[dict[str, Any]]:

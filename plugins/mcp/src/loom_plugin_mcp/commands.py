@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from loom.instance import (
     say,
 )
 from loom_kernel import Paths
+
+from loom_plugin_mcp.serving.guard import read_token
 
 COLUMNS = ("server", "state", "protocol", "tools", "reason")
 PATIENCE = 90.0
@@ -93,7 +96,7 @@ def trust(name: str, yes: bool, as_json: bool, folder: str | None, state: Path |
     paths = find_instance(folder, state)
     launch = ask(paths, "mcp.server.launch", {"server": name})
     if not as_json:
-        _show(f"{name} is not started yet; it", launch["launch"])
+        _show(f"{name}, exactly:", launch["launch"])
         _show("this has changed since it was accepted:", launch["differences"])
     if not yes and not click.confirm("start it like that, only to list its tools?"):
         raise CommandFailed(f"{name} was not started")
@@ -151,3 +154,36 @@ def restart(name: str, folder: str | None, state: Path | None) -> None:
     """
     ask(find_instance(folder, state), "mcp.server.restart", {"server": name})
     say(f"{name} starts anew")
+
+
+@mcp.command()
+@click.option("--as", "client", default="stdio", help="The name under which the client acts.")
+@instance_options
+def serve(client: str, folder: str | None, state: Path | None) -> None:
+    """Serve Loom's tools to an MCP client, on standard input and output.
+
+    This is the command to give to the client. It gets the tools and topics that
+    `[plugins.mcp] serve` and `topics` name; its calls are those of `mcp/client/<name>`.
+
+    \b
+    loom mcp serve
+    loom mcp serve --as editor --project ~/app
+    """
+    paths = find_instance(folder, state)
+    ask(paths, "mcp.serve.tools")  # better to fail now than at the client's first question
+    from loom_plugin_mcp.serving.stdio import serve as serve_stdio
+
+    asyncio.run(serve_stdio(paths, client))
+
+
+@mcp.command()
+@instance_options
+def token(folder: str | None, state: Path | None) -> None:
+    """Print the token that MCP clients need over HTTP.
+
+    It is in a private file of the state folder; remove that, and there is a new one.
+
+    \b
+    loom mcp token
+    """
+    click.echo(read_token(find_instance(folder, state)))

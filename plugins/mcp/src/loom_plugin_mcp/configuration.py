@@ -120,7 +120,7 @@ def _check_url(server: Server) -> None:
     except ValueError as error:
         raise _wrong(server, "url", str(error)) from None
     if parts.scheme not in ("http", "https") or not host or parts.username:
-        raise _wrong(server, "url", f"{server.url!r} is no http(s) address without user or password")
+        raise _wrong(server, "url", f"{server.url!r} is no http(s) address, or has a password")
     if parts.scheme == "http" and not is_loopback(host):
         raise _wrong(server, "url", "only loopback addresses may be reached without TLS: use https")
 

@@ -20,8 +20,8 @@ from loom_plugin_mcp.web import over_web
 from loom_plugin_mcp.wire import Incoming, Once, ServerMisbehaves
 
 if TYPE_CHECKING:
-    from mcp.client.client import Client
     from mcp.client._transport import TransportStreams
+    from mcp.client.client import Client
 
 MODERN = "2026"
 """How the versions of the protocol begin that know streams of changes, and no handshake."""

@@ -34,9 +34,7 @@ def contents_of(result: ReadResourceResult) -> dict[str, Any]:
 
 def prompt_of(result: GetPromptResult) -> dict[str, Any]:
     """A prompt: `description` and `messages`, each with `role` and one part as `content`."""
-    messages = [
-        {"role": one.role, "content": parts([one.content])[0]} for one in result.messages
-    ]
+    messages = [{"role": one.role, "content": parts([one.content])[0]} for one in result.messages]
     return {"description": result.description or "", "messages": messages}
 
 

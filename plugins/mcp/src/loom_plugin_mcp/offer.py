@@ -151,9 +151,9 @@ class _Progress:
         self._news = asyncio.Event()
         self._teller = host.spawn(self._tell(), f"progress/{call.name}")
 
-    async def take(self, done: float, total: float | None, message: str | None) -> None:
+    async def take(self, progress: float, total: float | None, message: str | None) -> None:
         """What the server says."""
-        self._latest = done, total or 0.0, clean(message or "", 500)
+        self._latest = progress, total or 0.0, clean(message or "", 500)
         self._news.set()
 
     async def end(self) -> None:

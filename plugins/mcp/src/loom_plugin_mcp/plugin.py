@@ -29,12 +29,19 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     from loom_plugin_mcp.configuration import read_servers
     from loom_plugin_mcp.keeper import Keeper
     from loom_plugin_mcp.requests import Requests
+    from loom_plugin_mcp.serving.exposure import Exposure
+    from loom_plugin_mcp.serving.http import HttpServer
 
     servers = read_servers(host.tables.get("mcp", {}), host.paths.project)
     keeper = Keeper(host, servers)
-    Requests(host, keeper).listen()
+    exposure = Exposure(host)
+    exposure.listen()
+    http = HttpServer(host, exposure)
+    Requests(host, keeper, exposure, http).listen()
     host.health(keeper.health)
     async with AsyncExitStack() as stack:
         if servers:
             await stack.enter_async_context(keeper.open())
+        if host.settings.http:
+            await stack.enter_async_context(http.open())
         yield

@@ -1,6 +1,6 @@
 """What can be asked on the bus.
 
-mcp.server.list       {} → {"servers": […]}
+mcp.server.list       {} → {"servers": […], "http": where MCP clients are served, if they are}
 mcp.resource.list     {"server"} → {"resources": […], "templates": […]}
 mcp.resource.read     {"server", "uri"} → {"contents": […]}
 mcp.resource.follow   {"server", "uri"} → {}; changes are then told on mcp.<server>.resource.updated
@@ -14,6 +14,7 @@ mcp.server.inspect    {"server"} → what it brings, and what of that is new; it
 mcp.server.trust      {"server", "digest"} → {}; what was inspected is accepted, and started
 mcp.server.forget     {"server"} → {}
 mcp.server.restart    {"server"} → {}
+mcp.serve.tools · .call · .resources · .read    what `loom mcp serve` asks for its client
 
 Each answer has a `code`; if that is not ACTION_OK, a `message` says why.
 """
@@ -40,6 +41,8 @@ from loom_plugin_mcp.catalogue import (
 )
 from loom_plugin_mcp.contents import bounded
 from loom_plugin_mcp.keeper import Keeper
+from loom_plugin_mcp.serving.exposure import Exposure
+from loom_plugin_mcp.serving.http import HttpServer
 from loom_plugin_mcp.settings import Settings
 from loom_plugin_mcp.trust import Inspection, differences
 
@@ -51,9 +54,11 @@ Answer = dict[str, Any]
 class Requests:
     """Answers them."""
 
-    def __init__(self, host: Host, keeper: Keeper) -> None:
+    def __init__(self, host: Host, keeper: Keeper, exposure: Exposure, http: HttpServer) -> None:
         self._host = host
         self._keeper = keeper
+        self._exposure = exposure
+        self._http = http
         self._settings: Settings = host.settings
         self._inspected: dict[str, Inspection] = {}
 
@@ -66,6 +71,10 @@ class Requests:
             ("mcp.server.trust", self._trust),
             ("mcp.server.forget", self._forget),
             ("mcp.server.restart", self._restart),
+            ("mcp.serve.tools", self._served_tools),
+            ("mcp.serve.call", self._served_call),
+            ("mcp.serve.resources", self._served_resources),
+            ("mcp.serve.read", self._served_events),
         ):
             self._on(topic, act, is_owners=True)
         for topic, reach in (
@@ -91,8 +100,11 @@ class Requests:
         """One answer; what servers say in it is a stranger's."""
         try:
             if is_owners and envelope.sender != OWNER:
-                raise ToolError(envelope.topic, "PERMISSION_DENIED", "only the owner may, by `loom mcp`")
-            answer = {"code": "ACTION_OK", **await act(msgspec.convert(envelope.data or {}, Wanted))}
+                raise ToolError(
+                    envelope.topic, "PERMISSION_DENIED", "only the owner may: `loom mcp`"
+                )
+            wanted = msgspec.convert(envelope.data or {}, Wanted)
+            answer = {"code": "ACTION_OK", **await act(wanted)}
         except ToolError as error:
             answer = {"code": error.code, "message": error.message}
         except (msgspec.ValidationError, LoomError) as error:
@@ -105,7 +117,7 @@ class Requests:
     # -- servers -----------------------------------------------------------------------------
 
     async def _list(self, _: Wanted) -> Answer:
-        return {"servers": self._keeper.describe()}
+        return {"servers": self._keeper.describe(), "http": self._http.address}
 
     async def _inspect(self, wanted: Wanted) -> Answer:
         found = await self._keeper.find(wanted.server).inspect()
@@ -153,3 +165,18 @@ class Requests:
         server = self._keeper.find(wanted.server)
         answer = await asked(server, reach, wanted)
         return bounded(f"mcp/{wanted.server}", answer, self._settings.max_result)
+
+    # -- serving -----------------------------------------------------------------------------
+
+    async def _served_tools(self, _: Wanted) -> Answer:
+        return {"tools": await self._exposure.tools()}
+
+    async def _served_call(self, wanted: Wanted) -> Answer:
+        called = self._exposure.call(wanted.client, wanted.name, wanted.arguments, wanted.reason)
+        return {"result": await called}
+
+    async def _served_resources(self, _: Wanted) -> Answer:
+        return {"resources": self._exposure.resources()}
+
+    async def _served_events(self, wanted: Wanted) -> Answer:
+        return {"events": self._exposure.read(wanted.uri)}

@@ -37,7 +37,7 @@ def harmless(schema: dict[str, Any]) -> dict[str, Any]:
     Raises:
         SchemaRefused: it is nested too deep, or names arguments in ways that cannot be seen.
     """
-    copied = _copy(schema, 0)
+    copied: dict[str, Any] = _copy(schema, 0)
     copied["type"] = "object"
     if _cost(copied, copied, ()) > LARGEST:
         return _outline(copied)

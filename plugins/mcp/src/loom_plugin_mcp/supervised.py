@@ -1,4 +1,4 @@
-"""One server: started when it is trusted, watched, started again, and given up when that is wiser."""
+"""One server: started when it is trusted, watched, started again, given up when that is wiser."""
 
 from __future__ import annotations
 
@@ -31,9 +31,8 @@ REFRESH = 1.0
 """Seconds between two listings of the tools of a server that says that they have changed."""
 
 
-
 class Supervised:
-    """Keeps one server as it should be; its connection lives in the one task that `live` runs in."""
+    """Keeps one server as it should be; its connections live in the one task that runs `live`."""
 
     def __init__(self, host: Host, server: Server, trust: Trust, base: Path | None) -> None:
         self.server = server
@@ -193,8 +192,8 @@ class Supervised:
         return Inspection(launch, await self._look(launch))
 
     async def _look(self, launch: Launch) -> tuple[Definition, ...]:
-        lost = Once(int)
-        nobody = News(self._host, self.server.name, int)
+        lost = Once(_nothing)
+        nobody = News(self._host, self.server.name, _nothing)
         try:
             async with AsyncExitStack() as stack, asyncio.timeout(self._settings.start_timeout):
                 callbacks = Callbacks(nobody.message, nobody.logged)
@@ -206,7 +205,8 @@ class Supervised:
             raise
         except Exception as error:
             self._host.log.debug("%s failed", self.server.name, exc_info=error)
-            raise ServerMisbehaves(f"{self.server.name!r}: {lost.reason or reason_of(error)}") from error
+            problem = lost.reason or reason_of(error)
+            raise ServerMisbehaves(f"{self.server.name!r}: {problem}") from error
 
     # -- waiting -----------------------------------------------------------------------------
 
@@ -249,3 +249,5 @@ class Supervised:
         self.news.publish("state", {"state": state, "reason": reason})
 
 
+def _nothing() -> None:
+    """Nobody is interested."""

@@ -75,9 +75,9 @@ class Trust:
         """Why *launch* may not be started; empty if it may."""
         record = self.find(name)
         if not record:
-            return f"its command was never accepted; look at it: loom mcp trust {name}"
+            return f"its command was never accepted: loom mcp trust {name}"
         if record.get("command") != launch.fingerprint():
-            return f"its command is not the one that was accepted; look at it: loom mcp trust {name}"
+            return f"its command is not the one that was accepted: loom mcp trust {name}"
         return ""
 
     def judge(self, name: str, definitions: Iterable[Definition]) -> Verdict:
@@ -90,9 +90,9 @@ class Trust:
             if one.problem:
                 withheld[one.name] = one.problem
             elif known is None:
-                withheld[one.name] = f"it is new; accept it: loom mcp trust {name}"
+                withheld[one.name] = f"it is new: loom mcp trust {name}"
             elif known.get("fingerprint") != one.fingerprint:
-                withheld[one.name] = f"it has changed; accept it: loom mcp trust {name}"
+                withheld[one.name] = f"it has changed: loom mcp trust {name}"
             else:
                 accepted.append(one)
         return Verdict(tuple(accepted), withheld)

@@ -30,9 +30,13 @@ async def over_web(server: Server, longest: int) -> AsyncIterator[TransportStrea
     times = httpx2.Timeout(server.timeout, read=SILENCE)
     transport = _bounded_transport(longest)
 
-    def client(**options: Any) -> httpx2.AsyncClient:
-        options = {**options, "headers": dict(server.headers), "timeout": times}
-        return httpx2.AsyncClient(transport=transport, trust_env=False, **options)
+    def client(
+        headers: Any = None, timeout: Any = None, auth: httpx2.Auth | None = None
+    ) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
+            headers=dict(server.headers), timeout=times, auth=auth, transport=transport,
+            trust_env=False,
+        )  # fmt: skip
 
     streams: AbstractAsyncContextManager[TransportStreams]
     if server.transport == "sse":
