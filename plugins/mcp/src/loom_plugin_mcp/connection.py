@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MODERN = "2026"
 """How the versions of the protocol begin that know streams of changes, and no handshake."""
+HANDSHAKE = "2025-11-25"
+"""The last version with a handshake; servers may answer it with an older one."""
 PAGES = 200
 """Pages of one listing that are asked for."""
 
@@ -49,7 +51,7 @@ async def connected(
     from mcp.client.client import Client
 
     settings: Settings = host.settings
-    mode = "legacy" if server.protocol == "2025-11-25" else server.protocol
+    mode = "legacy" if server.protocol == HANDSHAKE else "auto"
     client = Client(
         _watched(host, server, launch, lost), mode=mode, cache=None, log_level="info",
         read_timeout_seconds=settings.start_timeout, message_handler=callbacks.message,
@@ -57,6 +59,11 @@ async def connected(
         elicitation_callback=callbacks.elicitation, client_info=_ourselves(),
     )  # fmt: skip
     async with client:
+        if server.protocol.startswith(MODERN) and client.protocol_version != server.protocol:
+            raise ServerMisbehaves(
+                f"it speaks {client.protocol_version}, and `protocol` in [mcp.{server.name}] is "
+                f"{server.protocol!r}"
+            )
         yield client
 
 

@@ -93,8 +93,6 @@ class Keeper:
             for name, one in self._servers.items():
                 if one.server.enabled:
                     self._lives.append(self._host.spawn(one.live(), f"server/{name}"))
-                else:
-                    one.state = "disabled"
 
 
 @contextmanager

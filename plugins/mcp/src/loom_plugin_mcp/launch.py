@@ -46,7 +46,12 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
     def fingerprint(self) -> str:
         """What is pinned."""
-        return fingerprint(msgspec.to_builtins(self))
+        return fingerprint(self.record())
+
+    def record(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        return values
 
     def lines(self) -> list[str]:
         """All of it for people, one fact a line."""
@@ -65,7 +70,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
     def differences(self, other: dict[str, Any]) -> list[str]:
         """In what this differs from a launch that was pinned, one line each."""
-        mine: dict[str, Any] = msgspec.to_builtins(self)
+        mine = self.record()
         return [
             f"{key}: {other.get(key)!r} → {mine[key]!r}"
             for key in mine

@@ -36,7 +36,7 @@ class Supervised:
 
     def __init__(self, host: Host, server: Server, trust: Trust, base: Path | None) -> None:
         self.server = server
-        self.state: State = "stopped"
+        self.state: State = "stopped" if server.enabled else "disabled"
         self.reason = self.protocol = ""
         self.restarts = 0
         self.client: Client | None = None
@@ -193,10 +193,9 @@ class Supervised:
 
     async def _look(self, launch: Launch) -> tuple[Definition, ...]:
         lost = Once(_nothing)
-        nobody = News(self._host, self.server.name, _nothing)
         try:
             async with AsyncExitStack() as stack, asyncio.timeout(self._settings.start_timeout):
-                callbacks = Callbacks(nobody.message, nobody.logged)
+                callbacks = Callbacks(_ignore, _ignore)
                 client = await stack.enter_async_context(
                     connected(self._host, self.server, launch, callbacks, lost)
                 )
@@ -247,6 +246,10 @@ class Supervised:
     def _enter(self, state: State, reason: str = "") -> None:
         self.state, self.reason = state, reason
         self.news.publish("state", {"state": state, "reason": reason})
+
+
+async def _ignore(said: Any) -> None:
+    """What a server says while it is only looked at interests nobody."""
 
 
 def _nothing() -> None:

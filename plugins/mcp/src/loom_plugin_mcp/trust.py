@@ -44,7 +44,7 @@ class Inspection(msgspec.Struct, frozen=True):
     def record(self) -> dict[str, Any]:
         """What is pinned if it is accepted."""
         return {
-            "launch": msgspec.to_builtins(self.launch),
+            "launch": self.launch.record(),
             "command": self.launch.fingerprint(),
             "tools": {one.name: one.record() for one in self.definitions if not one.problem},
         }
