@@ -93,8 +93,9 @@ def listing() -> list[dict[str, Any]]:
         case "ansi":
             hidden = "\x1b[2J\x1b]0;owned\x07nice\u200b \u202etool\u2066 \U000e0041\U000e0042"
             argument = {"type": "object", "properties": {"a": {"description": hidden}}}
+            unseen = {"type": "object", "properties": {"a\u200b": {}}}
             return [tool("echo", hidden, argument), tool("ev\u200bil"), tool("x y"),
-                    tool("hidden", "", {"type": "object", "properties": {"a\u200b": {}}})]  # fmt: skip
+                    tool("hidden", "", unseen)]  # fmt: skip
         case "schemas":
             doubled = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)}
             return [
@@ -118,61 +119,75 @@ def listing() -> list[dict[str, Any]]:
     return PLAIN
 
 
-def call(id: Any, name: str, given: dict[str, Any], params: dict[str, Any]) -> None:
+def echo(id: Any, given: dict[str, Any], params: dict[str, Any]) -> None:
+    answer(id, text(str(given.get("text")), structuredContent={"text": given.get("text")}))
+
+
+def count(id: Any, given: dict[str, Any], params: dict[str, Any]) -> None:
+    for n in range(1, 4):
+        notify("notifications/progress", progressToken=params["_meta"]["progressToken"],
+               progress=n, total=3, message=f"step {n}")  # fmt: skip
+    answer(id, text("done"))
+
+
+def seen(id: Any, given: dict[str, Any], params: dict[str, Any]) -> None:
+    answer(id, text(json.dumps({key: state[key] for key in ("answers", "cancelled", "calls")})))
+
+
+def sample(id: Any, given: dict[str, Any], params: dict[str, Any]) -> None:
+    asked = [{"role": "user", "content": {"type": "text", "text": "hi"}}]
+    request("sampling/createMessage", maxTokens=5, messages=asked)
+    state["waiting"] = id
+
+
+def elicit(id: Any, given: dict[str, Any], params: dict[str, Any]) -> None:
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}}
+    request("elicitation/create", mode="form", message="your name?", requestedSchema=schema)
+    state["waiting"] = id
+
+
+def change(id: Any, given: dict[str, Any], params: dict[str, Any]) -> None:
+    if FILE is not None:
+        FILE.touch()
+    notify("notifications/tools/list_changed")
+    answer(id, text("changed"))
+
+
+def noise(id: Any, given: dict[str, Any], params: dict[str, Any]) -> None:
+    notify("notifications/message", level="warning", logger="me", data="a\x1b[2Jline")
+    answer(id, text("made"))
+
+
+def follow(id: Any, given: dict[str, Any], params: dict[str, Any]) -> None:
+    notify("notifications/resources/updated", uri="memo://one")
+    answer(id, text("told"))
+
+
+def parts(id: Any, given: dict[str, Any], params: dict[str, Any]) -> None:
+    answer(id, {"content": [
+        {"type": "text", "text": "words"},
+        {"type": "image", "data": "AAAA", "mimeType": "image/png"},
+        {"type": "resource", "resource": {"uri": "memo://one", "text": "one"}},
+        {"type": "resource_link", "name": "one", "uri": "memo://one"},
+    ]})  # fmt: skip
+
+
+CALLS: dict[str, Any] = {
+    "echo": echo, "count": count, "seen": seen, "sample": sample, "elicit": elicit,
+    "change": change, "noise": noise, "follow": follow, "parts": parts,
+    "fail": lambda to, *_: answer(to, text("it did not work", isError=True)),
+    "wrong": lambda to, *_: answer(to, {"content": "this is no list"}),
+    "big": lambda to, given, _: answer(to, text("x" * given["size"])),
+    "reach": lambda to, given, _: answer(to, text(json.dumps(reach(given)))),
+    "die": lambda *_: os.kill(os.getpid(), signal.SIGKILL),
+    "hang": lambda *_: None,
+}  # fmt: skip
+
+
+def call(id: Any, params: dict[str, Any]) -> None:
     state["calls"] += 1
-    match name:
-        case "echo":
-            answer(id, text(str(given.get("text")), structuredContent={"text": given.get("text")}))
-        case "fail":
-            answer(id, text("it did not work", isError=True))
-        case "wrong":
-            answer(id, {"content": "this is no list"})
-        case "die":
-            os.kill(os.getpid(), signal.SIGKILL)
-        case "big":
-            answer(id, text("x" * int(given.get("size", 2_000_000))))
-        case "count":
-            token = params["_meta"]["progressToken"]
-            for n in range(1, 4):
-                notify("notifications/progress", progressToken=token, progress=n, total=3,
-                       message=f"step {n}")  # fmt: skip
-            answer(id, text("done"))
-        case "seen":
-            seen = {key: state[key] for key in ("answers", "cancelled", "calls")}
-            answer(id, text(json.dumps(seen)))
-        case "sample":
-            asked = {"messages": [{"role": "user", "content": {"type": "text", "text": "hi"}}]}
-            request("sampling/createMessage", maxTokens=5, **asked)
-            state["waiting"] = id
-        case "elicit":
-            schema = {"type": "object", "properties": {"name": {"type": "string"}}}
-            request("elicitation/create", mode="form", message="your name?", requestedSchema=schema)
-            state["waiting"] = id
-        case "change":
-            if FILE is not None:
-                FILE.touch()
-            notify("notifications/tools/list_changed")
-            answer(id, text("changed"))
-        case "reach":
-            answer(id, text(json.dumps(reach(given))))
-        case "noise":
-            notify("notifications/message", level="warning", logger="me", data="a\x1b[2Jline")
-            answer(id, text("made"))
-        case "follow":
-            notify("notifications/resources/updated", uri="memo://one")
-            answer(id, text("told"))
-        case "parts":
-            resource = {"uri": "memo://one", "mimeType": "text/plain", "text": "one"}
-            answer(id, {"content": [
-                {"type": "text", "text": "words"},
-                {"type": "image", "data": "AAAA", "mimeType": "image/png"},
-                {"type": "resource", "resource": resource},
-                {"type": "resource_link", "name": "one", "uri": "memo://one"},
-            ]})  # fmt: skip
-        case "hang":
-            return
-        case _:
-            answer(id, text(name))
+    run = CALLS.get(params["name"], lambda to, *_: answer(to, text("ran")))
+    run(id, params.get("arguments") or {}, params)
 
 
 def reach(given: dict[str, Any]) -> dict[str, Any]:
@@ -199,42 +214,39 @@ def request(method: str, **params: Any) -> None:
 # -- the protocol -----------------------------------------------------------------------------
 
 
+def initialize(id: Any, params: dict[str, Any]) -> None:
+    version = "1999-01-01" if MODE == "version" else "2025-11-25"
+    can = {"tools": {"listChanged": True}, "resources": {}, "prompts": {}}
+    info = {"name": "scripted", "version": "1"}
+    answer(id, {"protocolVersion": version, "capabilities": can, "serverInfo": info})
+
+
+def get_prompt(id: Any, params: dict[str, Any]) -> None:
+    words = {"type": "text", "text": f"Greet {params['arguments']['who']}"}
+    answer(id, {"messages": [{"role": "user", "content": words}]})
+
+
 def handle(message: dict[str, Any]) -> None:
     method, id, params = message.get("method"), message.get("id"), message.get("params") or {}
     if method is None:
         state["answers"].append({k: message[k] for k in ("result", "error") if k in message})
         answer(state.pop("waiting", 0), text(json.dumps(state["answers"][-1])))
-    elif method == "initialize":
-        version = "1999-01-01" if MODE == "version" else "2025-11-25"
-        can = {"tools": {"listChanged": True}, "resources": {}, "prompts": {}}
-        info = {"name": "scripted", "version": "1"}
-        answer(id, {"protocolVersion": version, "capabilities": can, "serverInfo": info})
-    elif method == "notifications/initialized":
+    elif id is None:
+        notified(method, params)
+    elif not state["initialized"] and method != "initialize":
+        refuse(id, -32600, "initialize first")
+    elif method in METHODS:
+        METHODS[method](id, params)
+    else:
+        refuse(id, -32601, "Method not found")
+
+
+def notified(method: str, params: dict[str, Any]) -> None:
+    if method == "notifications/initialized":
         state["initialized"] = True
         begin()
     elif method == "notifications/cancelled":
         state["cancelled"].append(params.get("requestId"))
-    elif id is None:
-        return
-    elif not state["initialized"]:
-        refuse(id, -32600, "initialize first")
-    elif method == "tools/list":
-        listed(id, params)
-    elif method == "tools/call":
-        call(id, params["name"], params.get("arguments") or {}, params)
-    elif method == "resources/list":
-        answer(id, {"resources": [{"uri": "memo://one", "name": "one"}]})
-    elif method == "resources/templates/list":
-        answer(id, {"resourceTemplates": []})
-    elif method == "resources/read":
-        answer(id, {"contents": [{"uri": params["uri"], "text": "one"}]})
-    elif method == "prompts/list":
-        answer(id, {"prompts": [{"name": "greet", "arguments": [{"name": "who"}]}]})
-    elif method == "prompts/get":
-        words = f"Greet {params['arguments']['who']}"
-        answer(id, {"messages": [{"role": "user", "content": {"type": "text", "text": words}}]})
-    else:
-        refuse(id, -32601, "Method not found")
 
 
 def listed(id: Any, params: dict[str, Any]) -> None:
@@ -249,6 +261,20 @@ def listed(id: Any, params: dict[str, Any]) -> None:
     size = 10 if MODE == "paged" else len(tools)
     more = {"nextCursor": str(begin + size)} if begin + size < len(tools) else {}
     answer(id, {"tools": tools[begin : begin + size], **more})
+
+
+METHODS: dict[str, Any] = {
+    "initialize": initialize,
+    "tools/list": listed,
+    "tools/call": call,
+    "resources/list": lambda to, _: answer(to, {"resources": [{"uri": "memo://one", "name": "1"}]}),
+    "resources/templates/list": lambda to, _: answer(to, {"resourceTemplates": []}),
+    "resources/read": lambda to, params: answer(
+        to, {"contents": [{"uri": params["uri"], "text": "one"}]}
+    ),
+    "prompts/list": lambda to, _: answer(to, {"prompts": [{"name": "greet"}]}),
+    "prompts/get": get_prompt,
+}
 
 
 def begin() -> None:

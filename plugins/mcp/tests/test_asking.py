@@ -47,30 +47,17 @@ def attend(house: House, person: Person) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["2025-11-25", "2026-07-28"])
-async def test_a_person_fills_in_what_is_asked(tmp_path: Path, protocol: str) -> None:
+async def test_a_person_fills_in_and_allows_a_model_to_answer(
+    tmp_path: Path, protocol: str
+) -> None:
     person = Person(allow=True, answer={"name": "Ada"})
-    server = official(elicitation="ask", protocol=protocol)
+    server = official(elicitation="ask", sampling="ask", protocol=protocol)
     async with open_house(tmp_path, one=server) as house:
         attend(house, person)
         assert await house.text("one:greet") == "hello Ada"
         ((who, what, details),) = person.asked
         assert (who, what, details["message"]) == ("mcp/one", "an answer", "your name?")
         assert details["schema"]["properties"]["name"]["type"] == "string"
-
-
-async def test_a_person_may_decline(tmp_path: Path) -> None:
-    person = Person(allow=False)
-    async with open_house(tmp_path, one=scripted("plain", elicitation="ask")) as house:
-        attend(house, person)
-        assert await house.text("one:elicit") == '{"result": {"action": "decline"}}'
-        assert person.asked
-
-
-@pytest.mark.parametrize("protocol", ["2025-11-25", "2026-07-28"])
-async def test_a_model_is_asked_only_if_a_person_allows_it(tmp_path: Path, protocol: str) -> None:
-    person = Person(allow=True)
-    async with open_house(tmp_path, one=official(sampling="ask", protocol=protocol)) as house:
-        attend(house, person)
         models = house.runtime.host("models")
         requests: list[Envelope] = []
 
@@ -82,7 +69,15 @@ async def test_a_model_is_asked_only_if_a_person_allows_it(tmp_path: Path, proto
         assert await house.text("one:complete") == "it said: hello"
         assert requests[0].data["messages"][0]["content"]["text"] == "say hello"
         assert "untrusted" in requests[0].labels
-        assert "request" in person.asked[0][2]
+        assert "request" in person.asked[1][2]
+
+
+async def test_a_person_may_decline(tmp_path: Path) -> None:
+    person = Person(allow=False)
+    async with open_house(tmp_path, one=scripted("plain", elicitation="ask")) as house:
+        attend(house, person)
+        assert await house.text("one:elicit") == '{"result": {"action": "decline"}}'
+        assert person.asked
 
 
 async def test_without_a_model_or_an_answer_it_is_refused(tmp_path: Path) -> None:

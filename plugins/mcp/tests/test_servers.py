@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loom_kernel.testing import check_plugin_contract
@@ -32,7 +33,8 @@ async def test_a_strict_server_that_demands_to_be_initialized_works(tmp_path: Pa
 @pytest.mark.feature("MCP-01")
 @pytest.mark.feature("X-12")
 async def test_servers_of_the_python_package_index(tmp_path: Path) -> None:
-    subprocess.run(["git", "init", "-q", tmp_path / "code"], check=True)
+    made = await asyncio.create_subprocess_exec("git", "init", "-q", str(tmp_path / "code"))
+    assert await made.wait() == 0
     (tmp_path / "code" / "new.txt").write_text("new")
     git = {"command": "mcp-server-git", "args": ["--repository", str(tmp_path / "code")],
            "read": ["code"], "timeout": PATIENCE}  # fmt: skip
@@ -95,7 +97,10 @@ async def test_the_filesystem_server_of_npm_reads_only_what_it_was_granted(tmp_p
 
 @pytest.mark.feature("MCP-02")
 async def test_two_servers_with_equal_tool_names_coexist(tmp_path: Path) -> None:
-    servers = {"one": scripted("plain"), "two": scripted("plain", include=["echo", "seen"])}
+    servers: dict[str, Any] = {
+        "one": scripted("plain"),
+        "two": scripted("plain", include=["echo", "seen"]),
+    }
     async with open_house(tmp_path, **servers) as house:
         assert await house.text("one:echo", text="1") == "1"
         assert json.loads(await house.text("two:seen"))["calls"] == 1

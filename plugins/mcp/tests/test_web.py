@@ -6,7 +6,7 @@ import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,24 @@ def free_port() -> int:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
         return port
+
+
+@pytest.fixture(scope="module")
+def ports() -> Iterator[dict[str, int]]:
+    """The official server over each way, as a process of this module; and where it listens."""
+    found = {way: free_port() for way in ("streamable-http", "sse")}
+    started = [
+        subprocess.Popen([sys.executable, OFFICIAL, way, str(port)], stderr=subprocess.PIPE)
+        for way, port in found.items()
+    ]
+    for one in started:
+        assert one.stderr is not None
+        while b"running on" not in one.stderr.readline():
+            assert one.poll() is None
+    yield found
+    for one in started:
+        one.kill()
+        one.communicate()
 
 
 @asynccontextmanager
@@ -62,11 +80,10 @@ def table(way: str, port: int, **more: Any) -> dict[str, Any]:
 @pytest.mark.feature("X-12")
 @pytest.mark.parametrize(("way", "protocol", "spoken"), WAYS)
 async def test_tools_resources_and_prompts_over_http(
-    tmp_path: Path, way: str, protocol: str, spoken: str
+    tmp_path: Path, ports: dict[str, int], way: str, protocol: str, spoken: str
 ) -> None:
-    port = free_port()
-    server = table(way, port, protocol=protocol)
-    async with official(way, port), open_house(tmp_path, web=server) as house:
+    server = table(way, ports[way], protocol=protocol)
+    async with open_house(tmp_path, web=server) as house:
         assert (await house.server("web"))["protocol"] == spoken
         result = await house.call("web:add", a=2, b=3)
         assert result.output["structured"] == {"result": 5}
@@ -100,11 +117,12 @@ async def test_a_server_that_is_gone_is_found_again(tmp_path: Path, way: str) ->
 
 
 @pytest.mark.parametrize("way", ["streamable-http", "sse"])
-async def test_answers_over_http_are_bounded(tmp_path: Path, way: str) -> None:
-    port = free_port()
+async def test_answers_over_http_are_bounded(
+    tmp_path: Path, ports: dict[str, int], way: str
+) -> None:
     settings = {"max_message": 200_000, "max_restarts": 1_000}
-    server = table(way, port)
-    async with official(way, port), open_house(tmp_path, settings=settings, web=server) as house:
+    server = table(way, ports[way])
+    async with open_house(tmp_path, settings=settings, web=server) as house:
         assert (await house.call("web:large", size=10_000)).code == "ACTION_OK"
         assert (await house.call("web:large", size=3_000_000)).code != "ACTION_OK"
         await house.state("web", "running")

@@ -35,6 +35,7 @@ class Questions:
     def __init__(self, host: Host, server: Server) -> None:
         self._host = host
         self._server = server
+        self._is_asking = False
 
     async def elicit(self, _: Any, asked: ElicitRequestParams) -> ElicitResult | ErrorData:
         """Let a person fill in what the server wants to know."""
@@ -67,6 +68,16 @@ class Questions:
         return _sampled(reply.data)
 
     async def _ask(self, subject: str, details: dict[str, Any]) -> Decision:
+        """Ask one question at a time: a flood of them would only be clicked away."""
+        if self._is_asking:
+            return Decision("", allow=False)
+        self._is_asking = True
+        try:
+            return await self._ask_person(subject, details)
+        finally:
+            self._is_asking = False
+
+    async def _ask_person(self, subject: str, details: dict[str, Any]) -> Decision:
         who = f"mcp/{self._server.name}"
         why = (f"the MCP server {self._server.name!r} asks for it",)
         try:

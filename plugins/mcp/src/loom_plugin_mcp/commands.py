@@ -109,7 +109,7 @@ def trust(name: str, yes: bool, as_json: bool, folder: str | None, state: Path |
         raise CommandFailed(f"{name} was not accepted")
     ask(paths, "mcp.server.trust", {"server": name, "digest": found["digest"]})
     if not as_json:
-        say(f"{name} is accepted, and starts")
+        say(f"{name} is accepted as it is now")
 
 
 def _show(title: str, lines: list[str]) -> None:

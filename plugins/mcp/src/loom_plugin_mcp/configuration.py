@@ -102,12 +102,20 @@ def _check(server: Server) -> None:
         raise _wrong(server, "timeout", "must be more than 0 s and at most a day")
     if server.memory < 0:
         raise _wrong(server, "memory", "is less than 0")
-    for key in ("env", "headers"):
-        for name, value in getattr(server, key).items():
-            if unset := UNSET.search(value):
-                raise _wrong(server, key, f"{name} needs the variable {unset[1]}, which is not set")
+    _check_variables(server)
     if server.url:
         _check_url(server)
+
+
+def _check_variables(server: Server) -> None:
+    """The kernel has filled in what is set; what is left would be sent as it stands."""
+    texts = [(key, getattr(server, key)) for key in ("url", "cwd")]
+    texts += [("command", part) for part in server.argv]
+    texts += [(key, path) for key in ("read", "write") for path in getattr(server, key)]
+    texts += [(key, text) for key in ("env", "headers") for text in getattr(server, key).values()]
+    for key, text in texts:
+        if unset := UNSET.search(text):
+            raise _wrong(server, key, f"it needs the variable {unset[1]}, which is not set")
 
 
 def _check_url(server: Server) -> None:

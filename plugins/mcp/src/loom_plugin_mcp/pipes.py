@@ -62,7 +62,10 @@ async def over_pipes(
             task.cancel()
         for stream in (said, heard, told, outgoing):
             stream.close()
-        await process.end(settings.stop_timeout)
+        try:
+            await process.end(settings.stop_timeout)
+        finally:
+            process.close()  # also if we are cancelled meanwhile
 
 
 class _Pipes:

@@ -103,7 +103,8 @@ def differences(record: dict[str, Any], inspection: Inspection) -> list[str]:
     if not record:
         return []
     found = [f"command: {line}" for line in inspection.launch.differences(record["launch"])]
-    old, new = record["tools"], {one.name: one for one in inspection.definitions}
+    old = record["tools"]
+    new = {one.name: one for one in inspection.definitions if not one.problem}
     found += [f"- tool {name}: it is gone" for name in sorted(old.keys() - new.keys())]
     for name, one in sorted(new.items()):
         if name not in old:

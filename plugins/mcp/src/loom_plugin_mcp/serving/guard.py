@@ -74,7 +74,8 @@ class Guard:
         if origins and set(origins) - {f"http://{host}" for host in self._hosts}:
             return 403, "web pages of other origins may not come in"
         if len(tokens) == 1 and self._is_right(tokens[0]):
-            return None
+            has_streams = scope["method"] == "GET"
+            return (405, "this server has nothing to tell unasked") if has_streams else None
         now = self._clock.monotonic()
         is_busy = len(self._wrong) == TRIES and now - self._wrong[0] < MINUTE
         self._wrong.append(now)

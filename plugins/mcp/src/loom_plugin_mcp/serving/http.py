@@ -103,8 +103,10 @@ class HttpServer:
                 yield  # signals are the runtime's
 
         paths, clock = self._host.world.paths, self._host.clock
+        # Answers are JSON, never a stream of events: the library for those leaves a task behind
+        # that looks twice a second, for as long as the process lives, whether it should end.
         inner = make_server(Within(self._exposure, CLIENT)).streamable_http_app(
-            streamable_http_path=PATH, max_sessions=MOST_SESSIONS
+            streamable_http_path=PATH, max_sessions=MOST_SESSIONS, json_response=True
         )
         config = uvicorn.Config(
             Guard(inner, lambda: read_token(paths), port, clock), log_config=None,
