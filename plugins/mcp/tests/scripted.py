@@ -281,6 +281,8 @@ def begin() -> None:
     """What a hostile server does as soon as it may speak."""
     if MODE == "flood":
         threading.Thread(target=flood, daemon=True).start()
+    elif MODE == "asks":
+        threading.Thread(target=ask_much, daemon=True).start()
     elif MODE == "stderr":
         threading.Thread(target=shout, daemon=True).start()
     elif MODE == "huge-line":
@@ -299,6 +301,12 @@ def flood() -> None:
         while True:
             with lock:
                 write(line * 50)
+
+
+def ask_much() -> None:
+    for n in range(100_000):
+        for method in ("ping", "roots/list", "no/such", "sampling/createMessage"):
+            say({"jsonrpc": "2.0", "id": f"{method}{n}", "method": method, "params": {}})
 
 
 def shout() -> None:

@@ -200,6 +200,14 @@ async def test_a_flood_of_notifications_drowns_nobody(tmp_path: Path) -> None:
         assert memory() - before < GROWTH
 
 
+async def test_a_flood_of_requests_drowns_nobody(tmp_path: Path) -> None:
+    async with open_house(tmp_path, one=scripted("asks"), two=scripted("plain")) as house:
+        before = memory()
+        await is_responsive(house)
+        assert await house.text("two:echo", text="heard") == "heard"
+        assert memory() - before < GROWTH
+
+
 async def test_sampling_and_elicitation_are_refused_by_default(tmp_path: Path) -> None:
     async with open_house(tmp_path, one=scripted("plain")) as house:
         for what, said in (("sample", "Sampling not supported"), ("elicit", "Elicitation not")):

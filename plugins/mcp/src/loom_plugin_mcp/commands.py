@@ -19,6 +19,7 @@ from loom.instance import (
 )
 from loom_kernel import Paths
 
+from loom_plugin_mcp.serving.exposure import CLIENT
 from loom_plugin_mcp.serving.guard import read_token
 
 COLUMNS = ("server", "state", "protocol", "tools", "reason")
@@ -156,8 +157,17 @@ def restart(name: str, folder: str | None, state: Path | None) -> None:
     say(f"{name} starts anew")
 
 
+def _check_client(_: click.Context, option: click.Parameter, name: str) -> str:
+    if not CLIENT.fullmatch(name):
+        raise click.BadParameter(f"{name!r}: up to 31 lower-case letters, digits and dashes")
+    return name
+
+
 @mcp.command()
-@click.option("--as", "client", default="stdio", help="The name under which the client acts.")
+@click.option(
+    "--as", "client", default="stdio", callback=_check_client,
+    help="The name under which the client acts.",
+)  # fmt: skip
 @instance_options
 def serve(client: str, folder: str | None, state: Path | None) -> None:
     """Serve Loom's tools to an MCP client, on standard input and output.

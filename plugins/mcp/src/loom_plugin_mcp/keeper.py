@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
@@ -18,9 +17,6 @@ from loom_plugin_mcp.trust import KIND, Trust
 
 PATIENCE = 2.75
 """Seconds that all servers together have to end, within what the kernel gives a plugin."""
-SPEAKERS = ("mcp", "httpx2")
-"""Loggers of the libraries. They write down each message that a server gets wrong, in its own
-words and with a traceback; what matters of it reaches us as an error."""
 
 
 class NoSuchServer(LoomError):
@@ -73,15 +69,14 @@ class Keeper:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Start the servers once the runtime is ready; end them all when this is left."""
-        with quiet():
-            self._host.on("$loom.ready", handler=self._begin, name="mcp:ready")
-            try:
-                yield
-            finally:
-                for one in self._servers.values():
-                    one.stop()
-                if self._lives:
-                    await asyncio.wait(self._lives, timeout=PATIENCE)
+        self._host.on("$loom.ready", handler=self._begin, name="mcp:ready")
+        try:
+            yield
+        finally:
+            for one in self._servers.values():
+                one.stop()
+            if self._lives:
+                await asyncio.wait(self._lives, timeout=PATIENCE)
 
     async def _begin(self, _: Envelope) -> None:
         """Begin after the others have announced their tools: no server takes a name from them.
@@ -93,16 +88,3 @@ class Keeper:
             for name, one in self._servers.items():
                 if one.server.enabled:
                     self._lives.append(self._host.spawn(one.live(), f"server/{name}"))
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Let the libraries log only what is critical."""
-    known = {name: logging.getLogger(name).level for name in SPEAKERS}
-    for name in known:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for name, level in known.items():
-            logging.getLogger(name).setLevel(level)

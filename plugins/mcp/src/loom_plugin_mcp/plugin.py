@@ -28,6 +28,7 @@ def loom_add_commands() -> Iterable[click.Command]:
 async def loom_attach(host: Host) -> AsyncIterator[None]:
     from loom_plugin_mcp.configuration import read_servers
     from loom_plugin_mcp.keeper import Keeper
+    from loom_plugin_mcp.quiet import quiet
     from loom_plugin_mcp.requests import Requests
     from loom_plugin_mcp.serving.exposure import Exposure
     from loom_plugin_mcp.serving.http import HttpServer
@@ -40,6 +41,7 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     Requests(host, keeper, exposure, http).listen()
     host.health(keeper.health)
     async with AsyncExitStack() as stack:
+        stack.enter_context(quiet())
         if servers:
             await stack.enter_async_context(keeper.open())
         if host.settings.http:

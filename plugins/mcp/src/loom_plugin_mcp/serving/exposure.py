@@ -91,7 +91,8 @@ class Exposure:
         call = ToolCall(self._names[name], arguments, reason=reason)
         result: ToolResult = await call_tool(self._scope(client), call)
         message = result.error.message if result.error else ""
-        return {"code": result.code, "output": result.output, "message": message}
+        output = msgspec.to_builtins(result.output)
+        return {"code": result.code, "output": output, "message": message}
 
     def resources(self) -> list[str]:
         """The addresses of the topics that are served."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from loom_kernel import ConfigError, Envelope, Host, detached
+from loom_kernel import ConfigError, Envelope, Host, detached, encode_json
 
 from loom_plugin_mcp.configuration import is_loopback
 from loom_plugin_mcp.serving.exposure import Exposure
@@ -51,7 +50,7 @@ class Within:
     async def read(self, uri: str) -> str | None:
         """One of them, as JSON."""
         events = self._exposure.read(uri)
-        return None if events is None else json.dumps(events, ensure_ascii=False, default=str)
+        return None if events is None else encode_json(events).decode()
 
 
 class HttpServer:
@@ -73,8 +72,8 @@ class HttpServer:
         """
         settings: Settings = self._host.settings
         listening = _listen(settings.http)
-        port = listening.getsockname()[1]
-        self.address = f"http://127.0.0.1:{port}{PATH}"
+        name, port = listening.getsockname()[:2]
+        self.address = f"http://{f'[{name}]' if ':' in name else name}:{port}{PATH}"
         read_token(self._host.world.paths)
 
         async def begin(_: Envelope) -> None:
