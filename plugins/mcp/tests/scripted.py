@@ -322,7 +322,7 @@ def main() -> None:
     if MODE == "dies":
         sys.exit(3)
     for line in sys.stdin.buffer:
-        if MODE != "silent":
+        if MODE != "silent" and not (MODE == "mute-later" and changed()):
             handle(json.loads(line))
     while MODE == "stubborn":
         signal.pause()

@@ -70,6 +70,23 @@ async def test_the_end_of_a_server_is_named(tmp_path: Path) -> None:
         assert "no program 'no-such-program'" in missing["reason"]
 
 
+@pytest.mark.feature("MCP-04")
+async def test_a_server_that_starts_for_ever_holds_up_no_end(tmp_path: Path) -> None:
+    mark = new_mark()
+    flag = tmp_path / "flag"
+    flag.mkdir()
+    server = scripted("mute-later", str(flag / "f"), env={"MARK": mark}, write=["flag"])
+    loop = asyncio.get_running_loop()
+    async with open_house(tmp_path, one=server) as house:
+        (flag / "f").touch()
+        await house.ask("mcp.server.restart", server="one")
+        await house.state("one", "starting")
+        await wait_until(lambda: marked(mark))
+        began = loop.time()
+    assert loop.time() - began < 1.5
+    assert not marked(mark)
+
+
 async def test_a_disabled_server_is_never_started(tmp_path: Path) -> None:
     servers = {"one": scripted("plain", enabled=False)}
     async with open_house(tmp_path, trusted=False, **servers) as house:

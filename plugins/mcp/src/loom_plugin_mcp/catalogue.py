@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 from loom.contracts import ErrorCode, ToolError
 
-from loom_plugin_mcp.connection import MODERN, PAGES
+from loom_plugin_mcp.configuration import MODERN, PAGES
 from loom_plugin_mcp.contents import contents_of, parts, prompt_of
-from loom_plugin_mcp.supervised import Supervised
 from loom_plugin_mcp.texts import clean
 
 if TYPE_CHECKING:
     from mcp.client.client import Client
+
+    from loom_plugin_mcp.supervised import Supervised
 
 MOST = 2_000
 """Resources or prompts of one server that are listed."""

@@ -14,6 +14,12 @@ import msgspec
 from loom_kernel import ConfigError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
+HANDSHAKE = "2025-11-25"
+"""The last version of the protocol with a handshake; servers may answer it with an older one."""
+MODERN = "2026"
+"""How the versions begin that have none, and streams of changes instead."""
+PAGES = 200
+"""Pages of one listing that are asked for."""
 RESERVED = ("prompt", "resource", "serve", "server")
 """They have another meaning after `mcp.` in topics."""
 UNSET = re.compile(r"\$\{(\w+)\}")

@@ -10,7 +10,7 @@ import msgspec
 from loom.contracts import canonical
 from loom_kernel import Host
 
-from loom_plugin_mcp.configuration import Server
+from loom_plugin_mcp.configuration import HANDSHAKE, MODERN, PAGES, Server
 from loom_plugin_mcp.definitions import LARGEST_LISTING, Definition, define
 from loom_plugin_mcp.launch import Launch
 from loom_plugin_mcp.pipes import over_pipes
@@ -22,13 +22,6 @@ from loom_plugin_mcp.wire import Incoming, Once, ServerMisbehaves
 if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams
     from mcp.client.client import Client
-
-MODERN = "2026"
-"""How the versions of the protocol begin that know streams of changes, and no handshake."""
-HANDSHAKE = "2025-11-25"
-"""The last version with a handshake; servers may answer it with an older one."""
-PAGES = 200
-"""Pages of one listing that are asked for."""
 
 
 class Callbacks(msgspec.Struct, frozen=True):

@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loom.pins import Pins
 from loom_kernel import Envelope, Health, Host, LoomError, detached
 
 from loom_plugin_mcp.configuration import Server
-from loom_plugin_mcp.supervised import Supervised
 from loom_plugin_mcp.trust import KIND, Trust
+
+if TYPE_CHECKING:
+    from loom_plugin_mcp.supervised import Supervised
 
 PATIENCE = 2.75
 """Seconds that all servers together have to end, within what the kernel gives a plugin."""
@@ -33,15 +35,15 @@ class Keeper:
 
     def __init__(self, host: Host, servers: list[Server]) -> None:
         self._host = host
-        paths = host.world.paths
-        self.trust = Trust(Pins(paths, KIND))
-        self._servers = {
-            server.name: Supervised(
-                host.scope(f"mcp/server/{server.name}"), server, self.trust, paths.project
-            )
-            for server in servers
-        }
+        self.trust = Trust(Pins(host.world.paths, KIND))
+        self._servers = {server.name: self._supervise(server) for server in servers}
         self._lives: list[asyncio.Task[None]] = []
+
+    def _supervise(self, server: Server) -> Supervised:
+        from loom_plugin_mcp.supervised import Supervised
+
+        scope = self._host.scope(f"mcp/server/{server.name}")
+        return Supervised(scope, server, self.trust, self._host.world.paths.project)
 
     def find(self, name: str) -> Supervised:
         """The server called *name*.

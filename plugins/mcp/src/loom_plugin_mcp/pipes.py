@@ -62,8 +62,10 @@ async def over_pipes(
             task.cancel()
         for stream in (said, heard, told, outgoing):
             stream.close()
+        current = asyncio.current_task()
+        is_late = current is not None and current.cancelling() > 0
         try:
-            await process.end(settings.stop_timeout)
+            await process.end(0.0 if is_late else settings.stop_timeout)
         finally:
             process.close()  # also if we are cancelled meanwhile
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from loom_kernel import Host, LoomError
 
 from loom_plugin_mcp.asking import Questions
-from loom_plugin_mcp.configuration import Server
-from loom_plugin_mcp.connection import MODERN, Callbacks, connected, list_tools, reason_of
+from loom_plugin_mcp.configuration import MODERN, Server
+from loom_plugin_mcp.connection import Callbacks, connected, list_tools, reason_of
 from loom_plugin_mcp.definitions import Definition
 from loom_plugin_mcp.launch import Launch, find_launch
 from loom_plugin_mcp.news import News
@@ -50,6 +50,7 @@ class Supervised:
         self.news = News(host, server.name, self._tools_changed)
         self._listed: tuple[Launch, tuple[Definition, ...]] | None = None
         self._changed = asyncio.Event()
+        self._starting: asyncio.Timeout | None = None
         self._is_wanted = True
         self._is_asked = self._are_tools_old = False
 
@@ -66,12 +67,18 @@ class Supervised:
     def restart(self) -> None:
         """Start it anew, also if it was given up; what is trusted is looked up again."""
         self._is_asked = True
-        self._changed.set()
+        self._interrupt()
 
     def stop(self) -> None:
         """Let it end, and not come back."""
         self._is_wanted = False
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        """Let whatever is waited for be over, a start included."""
         self._changed.set()
+        if self._starting is not None and not self._starting.expired():
+            self._starting.reschedule(0.0)
 
     def _tools_changed(self) -> None:
         self._are_tools_old = True
@@ -106,15 +113,18 @@ class Supervised:
         lost = Once(self._changed.set)
         try:
             async with AsyncExitStack() as stack:
-                async with asyncio.timeout(self._settings.start_timeout):
+                async with asyncio.timeout(self._settings.start_timeout) as self._starting:
                     client = await stack.enter_async_context(self._connected(launch, lost))
                     listed = await self._list(client)
+                self._starting = None
                 await self._attend(client, launch, listed, lost)
         except ServerMisbehaves as error:
             return str(error)
         except Exception as error:
             self._host.log.debug("%s failed", self.server.name, exc_info=error)
             return lost.reason or reason_of(error)
+        finally:
+            self._starting = None
         return lost.reason
 
     def _connected(self, launch: Launch, lost: Once) -> Any:
