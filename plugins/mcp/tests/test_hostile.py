@@ -152,7 +152,7 @@ async def test_silence_ends_the_start_and_then_the_server(tmp_path: Path) -> Non
 
 
 async def test_a_server_that_leaves_calls_unanswered_is_started_again(tmp_path: Path) -> None:
-    async with open_house(tmp_path, one=scripted("plain", timeout=0.2)) as house:
+    async with open_house(tmp_path, one=scripted("stuck", timeout=0.2)) as house:
         for _ in range(3):
             assert (await house.call("one:hang")).code == "ACTION_TIMEOUT"
         await house.state("one", "restarting")
@@ -160,7 +160,15 @@ async def test_a_server_that_leaves_calls_unanswered_is_started_again(tmp_path: 
         await house.announced("one:echo")
         assert await house.text("one:echo", text="back") == "back"
         told = [event.data["reason"] for event in house.events.on("mcp.one.state")]
-        assert "it left 3 calls in a row without an answer" in told
+        assert "it left 3 calls in a row without an answer, and us too" in told
+
+
+async def test_slow_tools_do_not_make_a_server_hung(tmp_path: Path) -> None:
+    async with open_house(tmp_path, one=scripted("plain", timeout=0.2)) as house:
+        for _ in range(4):
+            assert (await house.call("one:hang")).code == "ACTION_TIMEOUT"
+        seen = json.loads(await house.text("one:seen"))
+        assert seen["calls"] == 5  # it is the same process
 
 
 @pytest.mark.parametrize("mode", ["wrong-ids", "endless-pages"])

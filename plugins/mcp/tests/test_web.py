@@ -116,6 +116,23 @@ async def test_a_server_that_is_gone_is_found_again(tmp_path: Path, way: str) ->
             assert (await house.call("web:add", a=1, b=1)).code == "ACTION_OK"
 
 
+@pytest.mark.feature("MCP-04")
+async def test_a_session_that_the_server_has_forgotten_is_replaced(tmp_path: Path) -> None:
+    port = free_port()
+    server = table("streamable-http", port, protocol="2025-11-25")
+    async with open_house(tmp_path, trusted=False, web=server) as house:
+        async with official("streamable-http", port):
+            await house.trust("web")
+            states = len(house.events.on("mcp.web.state"))
+        async with official("streamable-http", port):  # another one, which nobody has told us
+            async with asyncio.timeout(PATIENCE):
+                while len(house.events.on("mcp.web.state")) == states:
+                    await house.call("web:add", a=1, b=1)
+            await house.state("web", "running")
+            await house.announced("web:add")
+            assert (await house.call("web:add", a=1, b=1)).code == "ACTION_OK"
+
+
 @pytest.mark.parametrize("way", ["streamable-http", "sse"])
 async def test_answers_over_http_are_bounded(
     tmp_path: Path, ports: dict[str, int], way: str

@@ -75,7 +75,7 @@ async def _watched(
     settings: Settings = host.settings
     streams: AbstractAsyncContextManager[TransportStreams]
     if server.url:
-        streams = over_web(server, settings.max_message)
+        streams = over_web(server, settings.max_message, lost)
     else:
         streams = over_pipes(host, server, launch, lost)
     async with streams as (incoming, outgoing):

@@ -21,6 +21,8 @@ LONGEST = 8_000
 """Characters of a line in a server's log."""
 LISTEN_AGAIN = 5.0
 """Seconds until we listen again after a stream of changes was lost."""
+FOLLOWED = 256
+"""Resources of one server that are followed."""
 WRONG_LINES = 5
 """So many lines that are no messages are logged; of more, nobody would learn anything."""
 
@@ -88,7 +90,13 @@ class News:
     # -- the streams of changes of 2026-07-28 ------------------------------------------------
 
     def follow(self, uri: str) -> None:
-        """Let the next stream tell of changes of the resource *uri* too."""
+        """Let the next stream tell of changes of the resource *uri* too.
+
+        Raises:
+            LoomError: there are too many already.
+        """
+        if len(self._resources) >= FOLLOWED and uri not in self._resources:
+            raise LoomError(f"{FOLLOWED} resources of {self._name!r} are followed already")
         self._resources.add(uri)
         self._again.set()
 

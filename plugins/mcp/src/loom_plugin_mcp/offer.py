@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 AT_ONCE = 32
 """Calls of one server that may run at once."""
 SILENT_CALLS = 3
-"""So many calls in a row without an answer, and the server counts as hung."""
+"""After so many calls in a row without an answer it is asked whether it still lives."""
+PROBE = 5.0
+"""Seconds that it has to answer then."""
 BETWEEN_NEWS = 0.05
 """Seconds between two tellings of how far a call has come."""
 
@@ -95,6 +97,8 @@ class Offer:
         except ToolError as error:
             if error.code == "ACTION_TIMEOUT":
                 self._count_silence(lost)
+            else:
+                self._silent = 0
             raise
         finally:
             await progress.end()
@@ -118,9 +122,21 @@ class Offer:
         return output_of(call.name, result, self._settings.max_result)
 
     def _count_silence(self, lost: Once) -> None:
+        """A tool may be slow; a server that answers nothing else either is hung."""
         self._silent += 1
-        if self._silent >= SILENT_CALLS:
-            lost.happen(f"it left {self._silent} calls in a row without an answer")
+        if self._silent % SILENT_CALLS == 0 and self._connection is not None:
+            self._host.spawn(self._probe(self._connection[0], lost), f"{self._server.name}/probe")
+
+    async def _probe(self, client: Client, lost: Once) -> None:
+        from mcp import MCPError
+
+        try:
+            async with asyncio.timeout(PROBE):
+                await client.list_tools()
+        except TimeoutError:
+            lost.happen(f"it left {self._silent} calls in a row without an answer, and us too")
+        except (MCPError, ValueError, RuntimeError) as error:
+            self._host.log.debug("%s answers: %s", self._server.name, error)
 
 
 def _failed(tool: Definition, call: ToolCall, error: MCPError) -> ToolError:

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from loom_plugin_mcp.configuration import Server
-from loom_plugin_mcp.wire import ServerMisbehaves
+from loom_plugin_mcp.wire import Once, ServerMisbehaves
 
 if TYPE_CHECKING:
     import httpx2
@@ -16,19 +16,24 @@ if TYPE_CHECKING:
 
 BLANK = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 """The end of one event."""
+NOT_FOUND = 404
+SESSION = "mcp-session-id"
 SILENCE = 3600.0
 """Seconds that a stream of events may be silent."""
 
 
 @asynccontextmanager
-async def over_web(server: Server, longest: int) -> AsyncIterator[TransportStreams]:
-    """Connect to *server* and yield the two streams of its messages, each of *longest* bytes."""
+async def over_web(server: Server, longest: int, lost: Once) -> AsyncIterator[TransportStreams]:
+    """Connect to *server* and yield the two streams of its messages, each of *longest* bytes.
+
+    *lost* happens when the server knows our session no more: then there has to be another one.
+    """
     import httpx2
     from mcp.client.sse import sse_client
     from mcp.client.streamable_http import streamable_http_client
 
     times = httpx2.Timeout(server.timeout, read=SILENCE)
-    transport = _bounded_transport(longest)
+    transport = _bounded_transport(longest, lost)
 
     def client(
         headers: Any = None, timeout: Any = None, auth: httpx2.Auth | None = None
@@ -50,7 +55,7 @@ async def over_web(server: Server, longest: int) -> AsyncIterator[TransportStrea
             yield found
 
 
-def _bounded_transport(longest: int) -> httpx2.AsyncBaseTransport:
+def _bounded_transport(longest: int, lost: Once) -> httpx2.AsyncBaseTransport:
     """A transport that reads no more than *longest* bytes of one answer, or of one event."""
     import httpx2
 
@@ -76,6 +81,8 @@ def _bounded_transport(longest: int) -> httpx2.AsyncBaseTransport:
     class Transport(httpx2.AsyncHTTPTransport):
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
             response = await super().handle_async_request(request)
+            if response.status_code == NOT_FOUND and SESSION in request.headers:
+                lost.happen("it has ended our session")
             kind = response.headers.get("content-type", "").lower()
             response.stream = Bounded(response.stream, kind.startswith("text/event-stream"))
             return response
