@@ -24,6 +24,8 @@ CONFIGURATION = (
     "/etc/localtime", "/etc/mime.types", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/timezone",
 )  # fmt: skip
 NETWORK = ("/etc/hosts", "/etc/nsswitch.conf", "/etc/resolv.conf", "/etc/services")
+STEERING = ("LD_", "GLIBC_", "GCONV_", "MALLOC_")
+"""How the variables begin that the C library of any program obeys."""
 TRIAL = 5.0
 """Seconds that finding out whether it works may take."""
 
@@ -57,7 +59,14 @@ class Bubblewrap:
         return found
 
     def confine(self, command: Command, within: Confinement) -> Command:
-        """*command* in namespaces where nothing else is to be seen."""
+        """*command* in namespaces where nothing else is to be seen.
+
+        Its variables are handed on through the environment, where only their owner can read them;
+        an argument could be read by everybody. Only those that would steer bubblewrap itself are
+        arguments.
+        """
+        steering = {k: v for k, v in command.environment.items() if k.startswith(STEERING)}
+        others = {k: v for k, v in command.environment.items() if k not in steering}
         argv = [
             self._program, "--unshare-all", *(("--share-net",) if within.network else ()),
             "--die-with-parent", "--new-session", "--cap-drop", "ALL",
@@ -65,11 +74,11 @@ class Bubblewrap:
             *_system(within.network),
             "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp",  # noqa: S108  # of its own
             *_bound("--ro-bind", within.read), *_bound("--bind", within.write),
-            "--chdir", command.cwd, "--clearenv", *_set(command.environment.items()),
+            "--chdir", command.cwd, *_set(steering.items()),
             "--", self._limits, *_limits(within), "--", *command.argv,
         ]  # fmt: skip
         return msgspec.structs.replace(
-            command, argv=tuple(argv), cwd="/", environment={}, is_wrapped=True
+            command, argv=tuple(argv), cwd="/", environment=others, is_wrapped=True
         )
 
     def contain(self, command: Command) -> Command:
