@@ -127,14 +127,20 @@ def new_mark() -> str:
 
 def marked(mark: str) -> list[int]:
     """The processes that carry *mark* in their environment or their command."""
-    return [pid for pid, words in _processes() if mark.encode() in words]
+    found = _processes("environ", "cmdline")
+    return [pid for pid, words in found if mark.encode() in words]
 
 
-def _processes() -> Iterator[tuple[int, bytes]]:
+def shown(mark: str) -> list[int]:
+    """The processes whose command shows *mark* to everybody."""
+    return [pid for pid, words in _processes("cmdline") if mark.encode() in words]
+
+
+def _processes(*files: str) -> Iterator[tuple[int, bytes]]:
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal() and int(folder.name) != os.getpid():
             try:
-                words = (folder / "environ").read_bytes() + (folder / "cmdline").read_bytes()
+                words = b"".join((folder / file).read_bytes() for file in files)
             except OSError:
                 continue
             yield int(folder.name), words

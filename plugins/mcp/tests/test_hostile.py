@@ -13,7 +13,7 @@ from loom import ToolProvider
 from loom.contracts import ToolCall, ToolDescriptor
 from loom_kernel.testing import wait_until
 
-from plugins.mcp.tests.house import House, marked, new_mark, open_house, scripted
+from plugins.mcp.tests.house import House, marked, new_mark, open_house, scripted, shown
 
 pytestmark = [pytest.mark.anyio, pytest.mark.reliability("S12")]
 
@@ -251,7 +251,7 @@ async def test_a_server_reaches_only_what_it_was_granted(tmp_path: Path) -> None
     listening = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     server = scripted("plain", read=[scripted("x")["read"][0], "read"], write=["write"],
-                      env={"GIVEN": "1"}, cwd="read")  # fmt: skip
+                      env={"GIVEN": (mark := new_mark())}, cwd="read")  # fmt: skip
     async with listening, open_house(tmp_path, one=server) as house:
         paths = {name: str(tmp_path / name / "a") for name in ("read", "write", "other")}
         found = json.loads(
@@ -265,5 +265,7 @@ async def test_a_server_reaches_only_what_it_was_granted(tmp_path: Path) -> None
             paths["read"]: "of read",
             paths["write"]: "of write",
         }
+        assert marked(mark)
+        assert not shown(mark)  # others on the machine could read it there
         await house.text("one:reach", write=[paths["write"]])
         assert Path(paths["write"]).read_text() == "written"
