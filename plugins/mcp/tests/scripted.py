@@ -314,6 +314,11 @@ def shout() -> None:
         os.write(2, (b"y" * 1023 + b"\n") * 1024)
 
 
+def is_mute() -> bool:
+    hung = MODE == "stuck" and state["calls"] > 0
+    return MODE == "silent" or hung or (MODE == "mute-later" and changed())
+
+
 def main() -> None:
     if MODE == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -322,7 +327,7 @@ def main() -> None:
     if MODE == "dies":
         sys.exit(3)
     for line in sys.stdin.buffer:
-        if MODE != "silent" and not (MODE == "mute-later" and changed()):
+        if not is_mute():
             handle(json.loads(line))
     while MODE == "stubborn":
         signal.pause()

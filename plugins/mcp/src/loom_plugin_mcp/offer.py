@@ -26,7 +26,7 @@ AT_ONCE = 32
 """Calls of one server that may run at once."""
 SILENT_CALLS = 3
 """After so many calls in a row without an answer it is asked whether it still lives."""
-PROBE = 5.0
+PROBE = 2.0
 """Seconds that it has to answer then."""
 BETWEEN_NEWS = 0.05
 """Seconds between two tellings of how far a call has come."""
