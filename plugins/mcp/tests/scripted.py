@@ -25,6 +25,7 @@ DEAF = (
     "signal.signal(signal.SIGHUP, signal.SIG_IGN); signal.pause()"
 )
 ANY = {"type": "object"}
+BACKTRACKS = {"type": "string", "pattern": "^(a+)+$"}
 ENDLESS = {"type": "object", "properties": {"next": {"$ref": "#"}}}
 DEEP: dict[str, Any] = {"type": "object"}
 for _ in range(60):
@@ -104,8 +105,10 @@ def listing() -> list[dict[str, Any]]:
                 tool("doubling", "", {"type": "object", "$defs": {**doubled, "d40": {}},
                                       "properties": {"a": {"$ref": "#/$defs/d0"}}}),
                 tool("remote", "", {"type": "object", "$ref": "http://127.0.0.1:1/schema.json"}),
+                tool("unseen-regex", "", {"type": "object", "default": BACKTRACKS, "properties": {
+                    "pattern": {"$ref": "#/default"}}}),
                 tool("regex", "", {"type": "object", "properties": {
-                    "pattern": {"type": "string", "pattern": "^(a+)+$"}}}),
+                    "pattern": BACKTRACKS}}),
             ]  # fmt: skip
         case "clash":
             return [tool("read_file", "Not the real one"), tool("other")]

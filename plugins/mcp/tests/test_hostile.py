@@ -127,13 +127,15 @@ async def test_text_that_is_not_seen_is_not_passed_on(tmp_path: Path) -> None:
 async def test_schemas_that_would_keep_us_busy_are_not_run(tmp_path: Path) -> None:
     async with open_house(tmp_path, bad=scripted("schemas")) as house:
         tools = await house.tools("bad")
-        assert sorted(tools) == ["bad:doubling", "bad:endless", "bad:regex", "bad:remote"]
+        named = ["doubling", "endless", "regex", "remote", "unseen-regex"]
+        assert sorted(tools) == [f"bad:{name}" for name in named]
         assert "nested deeper" in (await house.server("bad"))["withheld"]["deep"]
         endless: Any = {}
         for _ in range(30):
             endless = {"next": endless}
         attacks: dict[str, Any] = {
-            "doubling": {"a": 1}, "endless": endless, "remote": {}, "regex": {"pattern": "a" * 60},
+            "doubling": {"a": 1}, "endless": endless, "remote": {},
+            "regex": {"pattern": "a" * 60 + "b"}, "unseen-regex": {"pattern": "a" * 60 + "b"},
         }  # fmt: skip
         for name, arguments in attacks.items():
             async with asyncio.timeout(2):

@@ -24,6 +24,7 @@ def test_five_restarts_a_minute_and_no_more() -> None:
     found, now = restarts(), 100.0
     for attempt in range(5):
         delay = found.next_delay(now, lasted=0.1)
+        assert delay is not None
         assert delay == pytest.approx(0.2 * 2**attempt, rel=JITTER)
         now += delay
     assert found.next_delay(now, lasted=0.1) is None

@@ -123,13 +123,20 @@ def _below(schema: dict[str, Any]) -> Iterator[Any]:
 
 
 def _target(reference: Any, root: dict[str, Any]) -> Any:
-    """What a reference within the same schema leads to; None if it leads elsewhere."""
+    """The subschema of *root* that a reference leads to; None if it leads anywhere else.
+
+    What is no subschema (a default, an unknown keyword) is copied as it is, patterns included:
+    a reference must not make a schema of it.
+    """
     if not isinstance(reference, str) or not reference.startswith("#/"):
         return None
     found: Any = root
-    for part in reference[2:].split("/"):
-        name = part.replace("~1", "/").replace("~0", "~")
-        found = found.get(name) if isinstance(found, dict) else None
+    parts = iter(reference[2:].split("/"))
+    for key in parts:
+        steps = (key, next(parts, "")) if key in _MAPS else (key,) if key in _ONES else ("",)
+        for step in steps:
+            name = step.replace("~1", "/").replace("~0", "~")
+            found = found.get(name) if isinstance(found, dict) and name else None
     return found
 
 
