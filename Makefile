@@ -81,7 +81,7 @@ sync: .venv/.synced
 
 clean: ## Remove everything that can be made again
 	rm -rf .bench .venv build dist site uv.lock .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	rm -rf sdk/js/node_modules sdk/js/types
+	rm -rf sdk/js/node_modules sdk/js/types plugins/mcp/tests/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/uv:
