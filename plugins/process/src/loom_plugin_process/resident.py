@@ -1,0 +1,336 @@
+"""One plugin in a process of its own: started, watched, started again, or left alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Literal
+
+import grpc
+import msgspec
+from loom.pins import Pins
+from loom.plugin.wire import pb
+from loom.processes import Restarts
+from loom_kernel import Host, LoomError
+
+from loom_plugin_process.answers import Answer, Refusal, hold
+from loom_plugin_process.failures import reason_of
+from loom_plugin_process.feed import Feed
+from loom_plugin_process.health import Checks
+from loom_plugin_process.launch import Launched
+from loom_plugin_process.line import Line
+from loom_plugin_process.offers import Offers
+from loom_plugin_process.program import Located, Program, locate
+from loom_plugin_process.settings import Settings
+from loom_plugin_process.trust import KIND, differences, record_of
+
+State = Literal[
+    "created",
+    "untrusted",
+    "starting",
+    "running",
+    "restarting",
+    "quarantined",
+    "stopped",
+    "disabled",
+]
+SLACK = 1.0
+"""Seconds by which an RPC may be later than what it is about."""
+
+
+class Resident:
+    """What should become of one program, and what has.
+
+    created → starting → running → stopped | restarting → starting … | quarantined
+    untrusted: it waits until somebody has looked at what would run.
+    """
+
+    def __init__(self, host: Host, program: Program, tell: Callable[..., Any]) -> None:
+        self.name = host.name
+        self.program = program
+        self.state: State = "created" if program.enabled else "disabled"
+        self.reason = "" if program.enabled else f"[process.{host.name}] enabled = false"
+        self.pid = self.restarts = 0
+        self.answer = Answer("", (), [], frozenset(), (), [])
+        self.is_wanted = program.enabled
+        self._host = host
+        self._paths = host.world.paths
+        self._tell = tell
+        self._settings: Settings = host.settings
+        self._pins = Pins(host.world.paths, KIND)
+        self._restarts = Restarts(self._settings, host.random)
+        self._news, self._entered = asyncio.Event(), asyncio.Event()
+        self._asked = self._distrust = ""
+        self._was_asked = False
+        self._line: Line | None = None
+        self._watching: set[asyncio.Task[None]] = set()
+        self._offers = Offers(host, program.calls, self._unfinished)
+        self._feed = Feed(host, program, self.refuse, self._unfinished)
+        self._checks = Checks(host, self._offers, self._set_distrust)
+
+    # -- wishes ------------------------------------------------------------------------------
+
+    def restart(self, reason: str) -> None:
+        """Replace the process by a new one, whatever state it is in."""
+        self.is_wanted = True
+        self._asked = reason
+        self._restarts.reset()
+        self._enter("restarting")
+        self._news.set()
+
+    def stop(self) -> None:
+        """Let it finish what runs, and do not start it again."""
+        self.is_wanted = False
+        self._news.set()
+
+    def let_go(self) -> None:
+        """Let no event wait for it if it does not run."""
+        if self._line is None:
+            self._feed.close()
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Tell that the plugin asked for, or did, what it was not granted."""
+        self._host.log.warning("refused: %s %s: %s", *refusal)
+        self._tell("plugin.refused", plugin=self.name, **refusal._asdict())
+
+    def record(self) -> dict[str, Any]:
+        """What there is to say of it."""
+        answer = self.answer
+        return {
+            "name": self.name,
+            "state": self.state,
+            "pid": self.pid,
+            "restarts": self.restarts,
+            "reason": self.reason or self._checks.message,
+            "tools": [tool.name for tool in answer.tools],
+            "types": list(answer.types),
+            "version": answer.version,
+            "patterns": list(answer.patterns),
+            "refused": [" ".join(refusal[:2]) for refusal in answer.refused],
+            "calls": self._offers.running.total(),
+            "events": {
+                "handled": self._feed.handled,
+                "failed": self._feed.failed,
+                "published": self._feed.published,
+            },
+        }
+
+    def inspect(self) -> tuple[dict[str, Any], list[str]]:
+        """What would run, and how it differs from what was trusted. Blocks.
+
+        Raises:
+            LoomError, OSError: something that it needs is not there.
+        """
+        found = record_of(self.program, self.located(), self._paths)
+        return found, differences(self._pins.get(self.name), found)
+
+    def located(self) -> Located:
+        """Where its parts are. Blocks."""
+        return locate(self.program, self._paths)
+
+    def trust(self, found: dict[str, Any]) -> None:
+        """Pin *found*: from now on exactly that may run. Blocks."""
+        self._pins.put(self.name, found)
+
+    async def settled(self, *states: State) -> None:
+        """Wait until it is in one of *states*."""
+        while self.state not in states:
+            self._entered.clear()
+            await self._entered.wait()
+
+    # -- life --------------------------------------------------------------------------------
+
+    async def live(self) -> None:
+        """Keep the process as it is wanted, until cancelled."""
+        while True:
+            if not self.is_wanted:
+                await self._rest("disabled" if not self.program.enabled else "stopped")
+            if not await self._is_trusted():
+                continue
+            self._asked = self._distrust = ""
+            self._was_asked = False
+            self._enter("starting")
+            began = self._host.clock.monotonic()
+            failure = await self._run()
+            if self._was_asked:
+                self.reason, self.restarts = self._asked, self.restarts + 1
+            elif self.is_wanted:
+                await self._recover(failure, self._host.clock.monotonic() - began)
+
+    async def _is_trusted(self) -> bool:
+        """Whether what would run was trusted; if not, wait for a wish first."""
+        try:
+            _, changes = await asyncio.to_thread(self.inspect)
+        except (LoomError, OSError) as error:
+            self._asked = ""
+            await self._recover(str(error), 0.0)
+            return False
+        if not changes:
+            return True
+        self.reason = f"{changes[0]}; look at it with: loom process trust {self.name}"
+        self._asked = ""
+        self._enter("untrusted")
+        self._host.log.warning("not started: %s", self.reason)
+        self._tell_state(changes=changes[:20])
+        while self.is_wanted and not self._asked:
+            await self._wait_news()
+        return False
+
+    async def _run(self) -> str:
+        """One process from its start to its end; why it failed."""
+        launched: Launched | None = None
+        try:
+            located = await asyncio.to_thread(self.located)
+            launched = await Launched.start(
+                self._host, self.program, located, self._settings.output_rate
+            )
+            self.pid = launched.process.pid
+            line = await self._begin(launched)
+            return await self._attend(launched, line)
+        except (LoomError, OSError, ValueError) as error:
+            return str(error)
+        except TimeoutError:
+            return await _too_late(launched, self._settings.start_timeout)
+        finally:
+            self.pid = 0
+            if launched is not None:
+                await launched.aclose()
+
+    async def _begin(self, launched: Launched) -> Line:
+        """Let the plugin introduce itself, and offer what it offers."""
+        seconds = self._settings.start_timeout
+        async with asyncio.timeout(seconds):
+            line = await launched.introduce(self._host, self.program)
+            request = pb.InitRequest(
+                name=self.name, protocol=1, permissions=self.program.permissions,
+                settings=msgspec.json.encode(self.program.settings),
+            )  # fmt: skip
+            try:
+                self.answer = hold(self.program, await line.init(request, seconds + SLACK))
+            except grpc.aio.AioRpcError as error:
+                raise LoomError(f"it answered Init with {reason_of(error)}") from None
+        for refusal in self.answer.refused:
+            self.refuse(refusal)
+        return line
+
+    async def _attend(self, launched: Launched, line: Line) -> str:
+        """Watch over a plugin that is ready, and end it when it should; why it ended."""
+        host = self._host
+        await self._offers.open(line, self.answer)
+        self._feed.open(line, self.answer.patterns)
+        watchers = [
+            host.spawn(self._checks.watch(line), "health"),
+            host.spawn(self._watch_end(launched), "end"),
+        ]
+        self.reason = ""
+        self._line = line
+        self._enter("running")
+        self._tell_state(version=self.answer.version, pid=self.pid)
+        try:
+            while launched.process.code is None:
+                if not self.is_wanted or self._asked:
+                    self._was_asked = True
+                    await self._end_in_order(launched, line)
+                elif self._distrust:
+                    await launched.end(self._settings.kill_after)
+                    break
+                else:
+                    await self._wait_news()
+        finally:
+            self._line = None
+            for watcher in (*watchers, *self._watching):
+                watcher.cancel()
+            self._feed.pause()
+            await self._offers.close()
+        await launched.process.aclose()
+        return self._distrust or f"{launched.ending()}{launched.last_words()}"
+
+    async def _end_in_order(self, launched: Launched, line: Line) -> None:
+        """Ask it to finish what runs; terminate it if it takes too long."""
+        grace = self._settings.stop_timeout
+        try:
+            await line.shutdown(grace, grace + SLACK)
+            await launched.process.wait_ended(grace + SLACK / 2)
+        except grpc.aio.AioRpcError as error:
+            self._host.log.warning("it did not take Shutdown: %s", reason_of(error))
+        await launched.end(self._settings.kill_after)
+        await launched.process.aclose()
+
+    async def _watch_end(self, launched: Launched) -> None:
+        await launched.process.wait()
+        self._news.set()
+
+    def _unfinished(self, line: Line, id: str) -> None:
+        """A call was cancelled, or is late: see to it that it ends."""
+        if line is self._line:
+            task = self._host.spawn(self._checks.watch_end(line, id), f"unfinished/{id}")
+            self._watching.add(task)
+            task.add_done_callback(self._watching.discard)
+
+    def _set_distrust(self, line: Line, reason: str) -> None:
+        if line is self._line:
+            self._distrust = reason
+            self._news.set()
+
+    # -- after a process ---------------------------------------------------------------------
+
+    async def _recover(self, failure: str, lasted: float) -> None:
+        """Wait until it may be started again."""
+        now = self._host.clock.monotonic()
+        delay = self._restarts.next_delay(now, lasted)
+        self.reason = failure
+        if delay is not None:
+            self._enter("restarting")
+            self._host.log.warning("%s; started again in %.1f s", failure, delay)
+        else:
+            delay = self._settings.retry_after
+            self._restarts.reset()
+            self._enter("quarantined")
+            self._host.log.error("%s; it failed too often and is quarantined", failure)
+        self._tell_state(reason=failure, delay=delay)
+        await self._wait_change(now + delay)
+        self.restarts += self.is_wanted
+
+    async def _rest(self, state: State) -> None:
+        """Stay in *state* until it is wanted again."""
+        self._feed.close()
+        self._enter(state)
+        if state == "stopped":
+            self._tell_state()
+        while not self.is_wanted:
+            await self._wait_news()
+
+    async def _wait_change(self, deadline: float) -> None:
+        """Wait for *deadline*, or until somebody wishes something."""
+        clock = self._host.clock
+        while self.is_wanted and not self._asked and clock.monotonic() < deadline:
+            await self._wait_news(deadline)
+
+    async def _wait_news(self, deadline: float | None = None) -> None:
+        """Wait until something happens, or for *deadline* on the monotonic clock."""
+        left = None if deadline is None else deadline - self._host.clock.monotonic()
+        try:
+            async with asyncio.timeout(left):
+                await self._news.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._news.clear()
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self._entered.set()
+
+    def _tell_state(self, **details: Any) -> None:
+        what = "started" if self.state == "running" else self.state
+        self._tell(f"process.{self.name}.{what}", name=self.name, **details)
+
+
+async def _too_late(launched: Launched | None, seconds: float) -> str:
+    """Why nothing came within *seconds*."""
+    if launched is None:
+        return f"it could not be started within {seconds:g} s"
+    said = launched.last_words()
+    if launched.line is None:
+        return f"it printed no handshake within {seconds:g} s{said}"
+    return f"it did not answer Init within {seconds:g} s{said}"

@@ -1,0 +1,91 @@
+"""What was looked at and trusted of a program, and what is different now (`tools.lock`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from loom.pins import fingerprint
+from loom_kernel import Paths
+
+from loom_plugin_process.program import Located, Program, base_of
+
+KIND = "process"
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
+"""What belongs to the system, whose owner keeps it: it is pinned by name only."""
+LISTS = {
+    "read": "read",
+    "write": "write",
+    "permissions": "have tools that need",
+    "subscribe": "receive events of",
+    "publish": "publish to",
+}
+
+
+def record_of(program: Program, located: Located, paths: Paths) -> dict[str, Any]:
+    """What runs, and with which rights, as it is pinned. Blocks: it reads the files.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    lists = {key: sorted(getattr(program, key)) for key in LISTS}
+    return {
+        "command": list(program.command),
+        "cwd": program.cwd,
+        "files": dict(_digests(located, base_of(paths))),
+        "env": {name: fingerprint(value) for name, value in program.env.items()},
+        "network": program.network,
+        **lists,
+    }
+
+
+def _digests(located: Located, base: Path) -> Iterator[tuple[str, str]]:
+    for file in map(Path, located.files):
+        real = file.resolve()
+        if any(real.is_relative_to(place) for place in SYSTEM):
+            continue
+        shown = file.relative_to(base) if file.is_relative_to(base) else file
+        with real.open("rb") as content:
+            digest = sha256()
+            while block := content.read(1 << 20):
+                digest.update(block)
+        yield str(shown), digest.hexdigest()
+
+
+def differences(trusted: Mapping[str, Any] | None, found: Mapping[str, Any]) -> list[str]:
+    """What *found* is or may that *trusted* is not or may not, in words; empty = the same."""
+    if trusted is None:
+        return ["nobody has trusted it yet", *_all_of(found)]
+    if dict(trusted) == dict(found):
+        return []
+    return [*_changes(trusted, found), *_new_rights(trusted, found)] or [
+        "it may do less than it did"
+    ]
+
+
+def _all_of(found: Mapping[str, Any]) -> Iterator[str]:
+    yield from _new_rights({}, found)
+
+
+def _changes(trusted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("command", "cwd"):
+        if trusted.get(key) != found[key]:
+            yield f"{key} was {trusted.get(key)!r}, is {found[key]!r}"
+    for key, what in (("files", "the file"), ("env", "the variable")):
+        before, now = trusted.get(key, {}), found[key]
+        for name in sorted({*before, *now}):
+            if name not in now:
+                yield f"{what} {name} is gone"
+            elif before.get(name) != now[name]:
+                yield f"{what} {name} {'has changed' if name in before else 'is new'}"
+
+
+def _new_rights(trusted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
+    if found["network"] and not trusted.get("network"):
+        yield "it newly may use the network"
+    for key, verb in LISTS.items():
+        for one in found[key]:
+            if one not in trusted.get(key, ()):
+                yield f"it newly may {verb} {one}"
