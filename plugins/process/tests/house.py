@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import loom_proto
 from loom import call_tool
 from loom.contracts import ToolCall, ToolDescriptor, ToolResult
 from loom.pins import Pins
-from loom_kernel import Host, Paths, Runtime
+from loom.processes import ProgramMissing
+from loom_kernel import Envelope, Host, Paths, Runtime
 from loom_kernel.testing import EventRecorder, running, wait_until
 from loom_plugin_process.program import locate, read_programs
 from loom_plugin_process.trust import KIND, record_of
@@ -60,6 +61,11 @@ class House:
             record = await self.record(name)
         return record
 
+    def refusals(self, name: str) -> list[Envelope]:
+        """What was told that plugin *name* asked for, or did, without a grant."""
+        found = self.events.on("plugin.refused")
+        return [event for event in found if event.data["plugin"] == name]
+
     def told(self, name: str) -> list[str]:
         """The states that were told of it, in order."""
         topics = [event.topic.rpartition(".")[2] for event in self.events.on(f"process.{name}.*")]
@@ -87,5 +93,14 @@ def trust(project: Path, programs: Mapping[str, Mapping[str, Any]]) -> None:
     """Pin *programs* as they are."""
     paths = Paths(project, project, project, project)
     for name, found in read_programs(programs).items():
-        record = record_of(found, locate(found, paths), paths)
-        Pins(paths, KIND).put(name, record)
+        with suppress(ProgramMissing):
+            Pins(paths, KIND).put(name, record_of(found, locate(found, paths), paths))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process; one that nobody has waited for is dead."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text("utf-8")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"

@@ -8,7 +8,6 @@ from loom.contracts import ErrorCode, ToolDescriptor, ToolError
 Status = grpc.StatusCode
 
 _CODES: dict[Status, ErrorCode] = {
-    Status.DEADLINE_EXCEEDED: "ACTION_TIMEOUT",
     Status.UNIMPLEMENTED: "CAPABILITY_ERROR",
     Status.INVALID_ARGUMENT: "INVALID_PARAMS",
     Status.PERMISSION_DENIED: "PERMISSION_DENIED",
@@ -20,6 +19,8 @@ def explain(plugin: str, tool: ToolDescriptor, error: grpc.aio.AioRpcError) -> T
     """What to tell the caller of *tool* that ended with *error*."""
     if error.code() is Status.UNAVAILABLE:
         return lost(plugin, tool)
+    if error.code() is Status.DEADLINE_EXCEEDED:
+        return ToolError(tool.name, "ACTION_TIMEOUT", "not done in its time; it was cancelled")
     code = _CODES.get(error.code(), "ACTION_ERROR")
     return ToolError(tool.name, code, f"{plugin!r} answered {reason_of(error)}")
 

@@ -104,6 +104,13 @@ class Launched:
         await self.process.aclose()  # hears its last words
         return f"{self.ending()} before its handshake{self.last_words()}"
 
+    async def why(self, answered: str) -> str:
+        """Why it cannot be used that answered Init with *answered*: often it has ended."""
+        if await self.process.wait_ended(LAST_BREATH):
+            await self.process.aclose()
+            return f"{self.ending()} before it had answered Init{self.last_words()}"
+        return f"it answered Init with {answered}"
+
     def ending(self) -> str:
         """How the process ended, in words."""
         code = self.process.code or 0

@@ -55,7 +55,7 @@ class Line:
 
     async def init(self, request: pb.InitRequest, seconds: float) -> pb.InitResponse:
         answer: pb.InitResponse = await self._init(
-            request, timeout=seconds, metadata=self._metadata, wait_for_ready=True
+            request, timeout=seconds, metadata=self._metadata
         )
         return answer
 

@@ -12,7 +12,7 @@ from loom import ToolProvider
 from loom.contracts import ToolCall, ToolDescriptor, ToolError, ToolResult
 from loom.plugin import wire
 from loom.plugin.wire import pb
-from loom_kernel import Host
+from loom_kernel import Host, LoomError
 
 from loom_plugin_process.answers import Answer
 from loom_plugin_process.failures import explain, lost
@@ -22,6 +22,7 @@ from loom_plugin_process.line import Line
 class Offers:
     """Offers under the name of *host*; *on_unfinished* hears of calls whose end was not heard.
 
+    While the plugin is started again they stay announced, and calls get PROVIDER_UNAVAILABLE.
     A call that is cancelled, or whose deadline is over, ends here at once; whether the plugin
     ends it too is another's to see, by the call's id.
     """
@@ -41,8 +42,12 @@ class Offers:
         """Offer what *answer* lists; it is called over *line*."""
         self._line = line
         self._reporting = answer.reporting
+        tools = {(tool.name, tool.version): tool for tool in answer.tools}
+        if self._tools.keys() - tools.keys():
+            await self.close()  # it offers less than the process before it
+            self._line = line
+        self._tools = tools
         for tool in answer.tools:
-            self._tools[tool.name, tool.version] = tool
             self._provider.add(tool, self._call)
         if self._is_started:
             await self._provider.announce()
@@ -50,21 +55,29 @@ class Offers:
             self._is_started = True
             await self._provider.start()
 
+    def pause(self) -> None:
+        """The plugin is down: calls are refused until `open`."""
+        self._line = None
+
     async def close(self) -> None:
         """Offer nothing any more."""
         self._line = None
-        if self._tools:
+        if not self._tools:
+            return
+        try:
             await self._provider.withdraw()
-            for name, version in self._tools:
-                self._provider.remove(name, version)
-            self._tools.clear()
+        except LoomError as late:  # the runtime is stopping
+            self._host.log.debug("%s", late)
+        for name, version in self._tools:
+            self._provider.remove(name, version)
+        self._tools = {}
 
     # -- calls -------------------------------------------------------------------------------
 
     async def _call(self, call: ToolCall) -> Any:
         line, tool = self._line, self._tools.get((call.name, call.version))
         if line is None or tool is None:
-            gone = f"{self._host.name!r} does not run now; see `loom process list`"
+            gone = f"{self._host.name!r} is being started again; see `loom process list`"
             raise ToolError(call.name, "PROVIDER_UNAVAILABLE", gone)
         self.running[call.id] += 1
         try:

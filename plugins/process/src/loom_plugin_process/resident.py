@@ -34,7 +34,9 @@ State = Literal[
     "stopped",
     "disabled",
 ]
-SLACK = 1.0
+AT_THE_END = 1.0
+"""Seconds for each step of an orderly end: the runtime gives its plugins three in all."""
+SLACK = 0.5
 """Seconds by which an RPC may be later than what it is about."""
 
 
@@ -169,6 +171,7 @@ class Resident:
             return True
         self.reason = f"{changes[0]}; look at it with: loom process trust {self.name}"
         self._asked = ""
+        await self._withdraw()
         self._enter("untrusted")
         self._host.log.warning("not started: %s", self.reason)
         self._tell_state(changes=changes[:20])
@@ -187,10 +190,10 @@ class Resident:
             self.pid = launched.process.pid
             line = await self._begin(launched)
             return await self._attend(launched, line)
+        except TimeoutError:  # also an OSError
+            return _too_late(launched, self._settings.start_timeout)
         except (LoomError, OSError, ValueError) as error:
             return str(error)
-        except TimeoutError:
-            return await _too_late(launched, self._settings.start_timeout)
         finally:
             self.pid = 0
             if launched is not None:
@@ -208,7 +211,7 @@ class Resident:
             try:
                 self.answer = hold(self.program, await line.init(request, seconds + SLACK))
             except grpc.aio.AioRpcError as error:
-                raise LoomError(f"it answered Init with {reason_of(error)}") from None
+                raise LoomError(await launched.why(reason_of(error))) from None
         for refusal in self.answer.refused:
             self.refuse(refusal)
         return line
@@ -241,19 +244,21 @@ class Resident:
             for watcher in (*watchers, *self._watching):
                 watcher.cancel()
             self._feed.pause()
-            await self._offers.close()
+            self._offers.pause()
         await launched.process.aclose()
         return self._distrust or f"{launched.ending()}{launched.last_words()}"
 
     async def _end_in_order(self, launched: Launched, line: Line) -> None:
         """Ask it to finish what runs; terminate it if it takes too long."""
-        grace = self._settings.stop_timeout
+        grace, patience = self._settings.stop_timeout, self._settings.kill_after
+        if not self.is_wanted:
+            grace, patience = min(grace, AT_THE_END), min(patience, AT_THE_END)
         try:
-            await line.shutdown(grace, grace + SLACK)
-            await launched.process.wait_ended(grace + SLACK / 2)
+            await line.shutdown(grace, AT_THE_END)
+            await launched.process.wait_ended(grace + SLACK)
         except grpc.aio.AioRpcError as error:
             self._host.log.warning("it did not take Shutdown: %s", reason_of(error))
-        await launched.end(self._settings.kill_after)
+        await launched.end(patience)
         await launched.process.aclose()
 
     async def _watch_end(self, launched: Launched) -> None:
@@ -285,6 +290,7 @@ class Resident:
         else:
             delay = self._settings.retry_after
             self._restarts.reset()
+            await self._withdraw()
             self._enter("quarantined")
             self._host.log.error("%s; it failed too often and is quarantined", failure)
         self._tell_state(reason=failure, delay=delay)
@@ -293,12 +299,17 @@ class Resident:
 
     async def _rest(self, state: State) -> None:
         """Stay in *state* until it is wanted again."""
-        self._feed.close()
+        await self._withdraw()
         self._enter(state)
         if state == "stopped":
             self._tell_state()
         while not self.is_wanted:
             await self._wait_news()
+
+    async def _withdraw(self) -> None:
+        """Offer and receive nothing: it will not be back soon."""
+        self._feed.close()
+        await self._offers.close()
 
     async def _wait_change(self, deadline: float) -> None:
         """Wait for *deadline*, or until somebody wishes something."""
@@ -326,7 +337,7 @@ class Resident:
         self._tell(f"process.{self.name}.{what}", name=self.name, **details)
 
 
-async def _too_late(launched: Launched | None, seconds: float) -> str:
+def _too_late(launched: Launched | None, seconds: float) -> str:
     """Why nothing came within *seconds*."""
     if launched is None:
         return f"it could not be started within {seconds:g} s"
