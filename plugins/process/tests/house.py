@@ -78,7 +78,7 @@ async def house(
     programs: Mapping[str, Mapping[str, Any]],
     *more: str,
     trusted: bool = True,
-    **settings: Any,
+    **settings: float,
 ) -> AsyncIterator[House]:
     """A runtime with *programs*, which are trusted unless told otherwise."""
     if trusted:

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loom.contracts import ToolCall
@@ -18,7 +19,7 @@ from plugins.process.tests.house import House, house, is_alive, program
 pytestmark = pytest.mark.anyio
 
 GRANTED = {"subscribe": ["do.*"], "publish": ["done.>"]}
-QUICK = {
+QUICK: dict[str, Any] = {
     "health_interval": 0.2, "health_timeout": 0.2, "cancel_timeout": 0.5, "kill_after": 0.5,
     "first_delay": 0.05, "stop_timeout": 0.5, "max_restarts": 100,
 }  # fmt: skip
