@@ -15,7 +15,7 @@ import msgspec
 from loom_kernel import LoomError, check_pattern, matches
 
 from loom.capabilities import Capability
-from loom.contracts import ToolDescriptor, ToolHints
+from loom.contracts import ToolCall, ToolDescriptor, ToolHints
 
 TYPES = ("feature-extractor", "model-backend", "tool", "actuator")
 """What a plugin may be for, in the order of the protocol's numbers from 1 on."""
@@ -42,9 +42,10 @@ class Emission(msgspec.Struct, frozen=True, kw_only=True):
 class Call:
     """The call that a tool runs for; a parameter of this type receives it."""
 
-    def __init__(self, id: str, caller: str, news: News | None) -> None:
-        self.id = id
-        self.caller = caller
+    def __init__(self, call: ToolCall, news: News | None) -> None:
+        self.id = call.id
+        self.caller = call.caller
+        self.arguments = call.arguments
         self._news = news
 
     async def progress(self, done: float, total: float = 0.0, message: str = "") -> None:
@@ -57,7 +58,7 @@ class Tool(msgspec.Struct, frozen=True):
     """One tool, and what runs it."""
 
     descriptor: ToolDescriptor
-    capability: Capability
+    run: Callable[[Call], Awaitable[Any]]
     reports: bool
 
 
@@ -101,16 +102,14 @@ class Plugin:
         *,
         version: str = "1.0",
         description: str = "",
-        parameters: Mapping[str, Any] | None = None,
         reports: bool = False,
         **more: Any,
     ) -> Callable[[F], F]:
         """Declare a function as tool *name* (`namespace:verb`).
 
         Its parameters, with their types and defaults, are the tool's; a parameter of type `Call`
-        receives the call. *parameters* is another JSON Schema to validate against before.
-        *more* are fields of `loom.contracts.ToolDescriptor`: timeout, hints, permissions, labels,
-        concurrency, result.
+        receives the call. *more* are fields of `loom.contracts.ToolDescriptor`: timeout, hints,
+        permissions, labels, concurrency, result.
         """
 
         def declare(function: F) -> F:
@@ -120,12 +119,19 @@ class Plugin:
                 capability.descriptor(), provider="process", **more,
                 description=description or inspect.getdoc(function) or name,
             )  # fmt: skip
-            if parameters is not None:
-                described = msgspec.structs.replace(described, parameters=dict(parameters))
-            self.tools[name, version] = Tool(described, capability, reports)
+            self.add(described, lambda call: capability.invoke(call.arguments, call), reports)
             return function
 
         return declare
+
+    def add(
+        self,
+        descriptor: ToolDescriptor,
+        run: Callable[[Call], Awaitable[Any]],
+        reports: bool = False,
+    ) -> None:
+        """Offer the tool that *descriptor* describes; *run* gets the call, with its arguments."""
+        self.tools[descriptor.name, descriptor.version] = Tool(descriptor, run, reports)
 
     def on(self, *patterns: str) -> Callable[[F], F]:
         """Declare a function that is called with each event of *patterns*, one after the other.

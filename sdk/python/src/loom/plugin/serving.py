@@ -185,10 +185,9 @@ class Service:
         if tool is None:
             missing = f"{self._plugin.name!r} has no {call.name} {call.version}"
             return ToolResult(call.id, "CAPABILITY_ERROR", error=ToolFailure(missing))
-        context = Call(call.id, call.caller, tell)
         try:
             with self._counted(call.id):
-                output = await tool.capability.invoke(call.arguments, context)
+                output = await tool.run(Call(call, tell))
             return ToolResult(call.id, output=output)
         except ToolError as error:
             return ToolResult(call.id, error.code, error=ToolFailure(error.message, error.details))
