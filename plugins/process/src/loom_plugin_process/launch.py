@@ -40,10 +40,13 @@ LAST_BREATH = 0.5
 class Launched:
     """A program that runs, from its start to its end. Whoever has one calls `aclose`."""
 
-    def __init__(self, process: Process, folder: Path, token: str, output: Output) -> None:
+    def __init__(
+        self, process: Process, folder: Path, token: str, output: Output, rate: int
+    ) -> None:
         self.process = process
-        self.token = token
+        self._token = token
         self._folder = folder
+        self._rate = rate
         self._output = output
         self.line: Line | None = None
 
@@ -72,7 +75,7 @@ class Launched:
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, folder, True)
             raise
-        return cls(process, folder, token, output)
+        return cls(process, folder, token, output, rate)
 
     async def introduce(self, host: Host, program: Program) -> Line:
         """Read its handshake and call it; what it prints afterwards is logged.
@@ -92,9 +95,9 @@ class Launched:
         problem = await asyncio.to_thread(_problem_at, shake.address)
         if problem:
             raise HandshakeFailed(problem)
-        rest = Output(host.log, host.clock, host.settings.output_rate)
+        rest = Output(host.log, host.clock, self._rate)
         host.spawn(rest.relay(self.process.stdout), f"output/{self.process.pid}")
-        self.line = Line(shake.address, self.token, program.frame * MIB)
+        self.line = Line(shake.address, self._token, program.frame * MIB)
         return self.line
 
     async def _silence(self) -> str:

@@ -48,7 +48,7 @@ class Offers:
             self._line = line
         self._tools = tools
         for tool in answer.tools:
-            self._provider.add(tool, self._call)
+            self._provider.add(tool, self.answer)
         if self._is_started:
             await self._provider.announce()
         else:
@@ -74,7 +74,8 @@ class Offers:
 
     # -- calls -------------------------------------------------------------------------------
 
-    async def _call(self, call: ToolCall) -> Any:
+    async def answer(self, call: ToolCall) -> Any:
+        """Have the plugin run *call*: its output, or a `ToolError`."""
         line, tool = self._line, self._tools.get((call.name, call.version))
         if line is None or tool is None:
             gone = f"{self._host.name!r} is being started again; see `loom process list`"

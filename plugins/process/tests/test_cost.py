@@ -1,0 +1,115 @@
+"""What a warm call of a plugin costs beside what gRPC itself does."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from loom.contracts import ToolCall
+from loom.plugin.wire import pb
+from loom_kernel import Host
+from loom_kernel.testing import running
+from loom_plugin_process.answers import hold
+from loom_plugin_process.launch import Launched
+from loom_plugin_process.offers import Offers
+from loom_plugin_process.program import locate, read_programs
+
+from plugins.process.tests.house import PROGRAMS, program
+
+pytestmark = [pytest.mark.anyio, pytest.mark.feature("PLG-03")]
+
+PAYLOAD = "x" * 1000
+LIMIT = 1.3
+ATTEMPTS = 5
+"""This machine has other things to do; one quiet moment is enough to see what it costs."""
+ROUNDS, CALLS = 20, 20
+
+Ask = Callable[[], Awaitable[Any]]
+
+
+@asynccontextmanager
+async def raw(socket: Path) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to a server that only echoes."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(PROGRAMS / "raw.py"), str(socket), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        await process.stdout.readline()
+        async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
+            yield channel
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def medians(asks: dict[str, Ask]) -> dict[str, float]:
+    """Seconds that each takes, measured in turns."""
+    found: dict[str, list[float]] = {name: [] for name in asks}
+    for _ in range(ROUNDS):
+        for name, ask in asks.items():
+            await ask()  # warm after the others
+            for _ in range(CALLS):
+                began = time.perf_counter()
+                await ask()
+                found[name].append(time.perf_counter() - began)
+    return {name: statistics.median(seconds) for name, seconds in found.items()}
+
+
+@asynccontextmanager
+async def plugin(host: Host) -> AsyncIterator[Offers]:
+    """A plugin that was started as the runtime does, and its tools."""
+    (found,) = read_programs({"words": program("words.py")}).values()
+    located = locate(found, host.world.paths)
+    launched = await Launched.start(host, found, located, 1 << 20)
+    try:
+        line = await launched.introduce(host, found)
+        offers = Offers(host, 64, lambda *_: None)
+        await offers.open(line, hold(found, await line.init(pb.InitRequest(name="words"), 10.0)))
+        yield offers
+    finally:
+        await launched.aclose()
+
+
+async def test_a_warm_call_costs_little_more_than_grpc_itself(
+    home: Path, record_property: Callable[[str, object], None]
+) -> None:
+    call = ToolCall("words:echo", {"text": PAYLOAD}, "1", "1.0", 5.0)
+    async with (
+        running("sandbox", "process") as runtime,
+        raw(home / "raw.sock") as channel,
+        plugin(runtime.host("words")) as offers,
+    ):
+        unary, stream = (
+            channel.unary_unary("/raw.Raw/Echo"),
+            channel.stream_stream("/raw.Raw/Stream")(),
+        )
+
+        async def echo() -> None:
+            await stream.write(PAYLOAD.encode())
+            await stream.read()
+
+        asks = {
+            "unary": lambda: unary(PAYLOAD.encode()),
+            "stream": echo,
+            "call": lambda: offers.answer(call),
+        }
+        ratios: dict[str, float] = {}
+        for _ in range(ATTEMPTS):
+            found = await medians(asks)
+            ratios = {name: seconds / found["unary"] for name, seconds in found.items()}
+            if ratios["call"] <= LIMIT:
+                break
+        stream.cancel()
+    for name, ratio in ratios.items():
+        record_property(f"{name} / gRPC unary", round(ratio, 2))
+    print({name: f"{seconds * 1e6:.0f} us" for name, seconds in found.items()}, ratios)
+    assert ratios["call"] <= LIMIT
