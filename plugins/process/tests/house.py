@@ -42,6 +42,14 @@ class House:
     async def call(self, tool: str, timeout: float = 5.0, /, **arguments: Any) -> ToolResult:
         return await call_tool(self.caller, ToolCall(tool, arguments, timeout=timeout))
 
+    async def ask(self, name: str, action: str, **more: str) -> dict[str, Any]:
+        """What the owner hears who asks that of plugin *name*."""
+        asked = {"name": name, "action": action, **more}
+        answer: dict[str, Any] = (
+            await self.owner.request("process.control", asked, timeout=15.0)
+        ).data
+        return answer
+
     async def records(self) -> dict[str, dict[str, Any]]:
         found = (await self.caller.request("process.list")).data["plugins"]
         return {record["name"]: record for record in found}

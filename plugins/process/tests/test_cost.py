@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.feature("PLG-03")]
 
 PAYLOAD = "x" * 1000
 LIMIT = 1.3
-ATTEMPTS = 5
+ATTEMPTS = 8
 """This machine has other things to do; one quiet moment is enough to see what it costs."""
 ROUNDS, CALLS = 20, 20
 
@@ -83,33 +83,34 @@ async def test_a_warm_call_costs_little_more_than_grpc_itself(
     home: Path, record_property: Callable[[str, object], None]
 ) -> None:
     call = ToolCall("words:echo", {"text": PAYLOAD}, "1", "1.0", 5.0)
+    content = PAYLOAD.encode()
     async with (
         running("sandbox", "process") as runtime,
         raw(home / "raw.sock") as channel,
         plugin(runtime.host("words")) as offers,
     ):
-        unary, stream = (
-            channel.unary_unary("/raw.Raw/Echo"),
-            channel.stream_stream("/raw.Raw/Stream")(),
-        )
+        unary: Any = channel.unary_unary("/raw.Raw/Echo")
+        stream: Any = channel.stream_stream("/raw.Raw/Stream")()
 
-        async def echo() -> None:
-            await stream.write(PAYLOAD.encode())
+        async def ask_grpc() -> None:
+            await unary(content)
+
+        async def ask_stream() -> None:
+            await stream.write(content)
             await stream.read()
 
-        asks = {
-            "unary": lambda: unary(PAYLOAD.encode()),
-            "stream": echo,
-            "call": lambda: offers.answer(call),
-        }
-        ratios: dict[str, float] = {}
+        async def ask_plugin() -> None:
+            await offers.answer(call)
+
+        asks: dict[str, Ask] = {"unary": ask_grpc, "stream": ask_stream, "call": ask_plugin}
+        best: dict[str, float] = {}
         for _ in range(ATTEMPTS):
             found = await medians(asks)
             ratios = {name: seconds / found["unary"] for name, seconds in found.items()}
-            if ratios["call"] <= LIMIT:
+            best = min(best or ratios, ratios, key=lambda one: one["call"])
+            if best["call"] <= LIMIT:
                 break
         stream.cancel()
-    for name, ratio in ratios.items():
-        record_property(f"{name} / gRPC unary", round(ratio, 2))
-    print({name: f"{seconds * 1e6:.0f} us" for name, seconds in found.items()}, ratios)
-    assert ratios["call"] <= LIMIT
+    for name in ("stream", "call"):
+        record_property(f"{name} / gRPC unary", round(best[name], 2))
+    assert best["call"] <= LIMIT

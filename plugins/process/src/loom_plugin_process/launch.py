@@ -9,6 +9,7 @@ import shutil
 import signal
 import stat
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
@@ -29,8 +30,8 @@ from loom_plugin_process.line import Line
 from loom_plugin_process.program import MIB, Located, Program, absolute
 
 SOCKETS = "sockets"
-LONGEST_FOLDER = 80
-"""Bytes: a socket's address holds 107, and the plugin chooses the name."""
+LONGEST_FOLDER = 70
+"""Bytes: a socket's address holds 107, and the plugin chooses the name in a folder of its own."""
 MEMORY = {"MALLOC_ARENA_MAX": "2"}
 """Each arena reserves 64 MiB of address space, which is what the limit counts."""
 LAST_BREATH = 0.5
@@ -144,15 +145,21 @@ class Launched:
 
 def make_folder(state: Path) -> Path:
     """A new folder for one socket, for its owner only, with a path that an address can hold."""
-    folder = state / SOCKETS / secrets.token_hex(4)
-    if len(os.fsencode(folder)) > LONGEST_FOLDER:
-        return Path(tempfile.mkdtemp(prefix="loom-"))
-    return private_dir(folder)
+    return private_dir(sockets_of(state) / secrets.token_hex(4))
 
 
 def clear_folders(state: Path) -> None:
     """Remove what a killed runtime left. Blocks."""
-    shutil.rmtree(state / SOCKETS, ignore_errors=True)
+    shutil.rmtree(sockets_of(state), ignore_errors=True)
+
+
+def sockets_of(state: Path) -> Path:
+    """Where the sockets of the plugins of one instance lie; elsewhere if its own path is long."""
+    folder = state / SOCKETS
+    if len(os.fsencode(folder)) <= LONGEST_FOLDER:
+        return folder
+    instance = sha256(os.fsencode(state)).hexdigest()[:12]
+    return Path(tempfile.gettempdir(), f"loom-{os.getuid()}-{instance}")
 
 
 def _handed_over(token: str) -> int:

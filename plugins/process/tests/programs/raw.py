@@ -21,7 +21,7 @@ async def stream(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[
 
 async def main(socket: str) -> None:
     server = grpc.aio.server()
-    methods = {
+    methods: dict[str, Any] = {
         "Echo": grpc.unary_unary_rpc_method_handler(echo),
         "Stream": grpc.stream_stream_rpc_method_handler(stream),
     }

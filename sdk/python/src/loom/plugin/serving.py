@@ -9,10 +9,8 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from loom_kernel import LoomError
@@ -121,17 +119,18 @@ class Service:
         await self._ended.wait()
         return self._grace
 
-    async def _admit(self, context: Any) -> None:
-        """Refuse whoever does not know the token."""
+    def _is_admitted(self, context: Any) -> bool:
+        """Whether the caller knows the token."""
         for key, value in context.invocation_metadata() or ():
-            if key == "authorization" and hmac.compare_digest(value.encode(), self._expected):
-                return
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "not the token of this process")
+            if key == "authorization":
+                return hmac.compare_digest(value.encode(), self._expected)
+        return False
 
     # -- the calls ---------------------------------------------------------------------------
 
     async def init(self, request: pb.InitRequest, context: Any) -> pb.InitResponse:
-        await self._admit(context)
+        if not self._is_admitted(context):
+            await refuse(context)
         plugin = self._plugin
         plugin.name = request.name
         plugin.settings = wire.read_json(request.settings, dict[str, Any], {})
@@ -152,25 +151,29 @@ class Service:
         return response
 
     async def health(self, request: pb.HealthRequest, context: Any) -> pb.HealthResponse:
-        await self._admit(context)
+        if not self._is_admitted(context):
+            await refuse(context)
         running = list(self._running)
         metrics = {"calls": float(self._running.total())}
         return pb.HealthResponse(healthy=True, running=running, metrics=metrics)
 
     async def shutdown(self, request: pb.ShutdownRequest, context: Any) -> pb.ShutdownResponse:
-        await self._admit(context)
+        if not self._is_admitted(context):
+            await refuse(context)
         self._grace = 0.0 if request.force else request.grace
         self._ended.set()
         return pb.ShutdownResponse()
 
     async def call(self, request: pb.CallRequest, context: Any) -> pb.CallResponse:
-        await self._admit(context)
+        if not self._is_admitted(context):
+            await refuse(context)
         response = pb.CallResponse()
         wire.write_result(await self._run(wire.read_call(request.call), None), response.result)
         return response
 
     async def call_stream(self, request: pb.CallStreamRequest, context: Any) -> None:
-        await self._admit(context)
+        if not self._is_admitted(context):
+            await refuse(context)
 
         async def tell(done: float, total: float, message: str) -> None:
             news = pb.Progress(done=done, total=total, message=message)
@@ -185,41 +188,46 @@ class Service:
         if tool is None:
             missing = f"{self._plugin.name!r} has no {call.name} {call.version}"
             return ToolResult(call.id, "CAPABILITY_ERROR", error=ToolFailure(missing))
+        self._running[call.id] += 1
         try:
-            with self._counted(call.id):
-                output = await tool.run(Call(call, tell))
-            return ToolResult(call.id, output=output)
+            return ToolResult(call.id, output=await tool.run(Call(call, tell)))
         except ToolError as error:
             return ToolResult(call.id, error.code, error=ToolFailure(error.message, error.details))
         except Exception as error:  # it is the author's code
             log.exception("tool %s failed", call.name)
             return ToolResult(call.id, "ACTION_ERROR", error=ToolFailure(_summary(error)))
-
-    @contextmanager
-    def _counted(self, id: str) -> Iterator[None]:
-        self._running[id] += 1
-        try:
-            yield
         finally:
-            self._running[id] -= 1
-            if not self._running[id]:
-                del self._running[id]
+            self._finished(call.id)
+
+    def _finished(self, id: str) -> None:
+        self._running[id] -= 1
+        if not self._running[id]:
+            del self._running[id]
 
     async def handle_event(
         self, request: pb.HandleEventRequest, context: Any
     ) -> pb.HandleEventResponse:
-        await self._admit(context)
+        if not self._is_admitted(context):
+            await refuse(context)
         event = wire.read_event(request.event)
         response = pb.HandleEventResponse()
+        self._running[event.id] += 1
         try:
-            with self._counted(event.id):
-                for handler in self._plugin.handlers_of(event.topic):
-                    for emission in emissions(await handler(event)):
-                        wire.write_emission(emission, response.events.add())
+            for handler in self._plugin.handlers_of(event.topic):
+                for emission in emissions(await handler(event)):
+                    wire.write_emission(emission, response.events.add())
         except Exception as error:  # it is the author's code
             log.exception("an event on %s failed", event.topic)
             await context.abort(grpc.StatusCode.INTERNAL, _summary(error))
+        finally:
+            self._finished(event.id)
         return response
+
+
+async def refuse(context: Any) -> NoReturn:
+    """End the call of somebody who does not know the token."""
+    await context.abort(grpc.StatusCode.UNAUTHENTICATED, "not the token of this process")
+    raise AssertionError("an aborted call goes on")
 
 
 def _to_bytes(message: Any) -> bytes:
