@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,10 @@ def app(tmp_path: Path) -> Iterator[Instance]:
     plugins = ("process", "sandbox", "tools")
     with Instance(tmp_path / "app", *plugins, config=config) as instance:
         yield instance
+
+
+def is_dead(pid: int) -> bool:
+    return not is_alive(pid)
 
 
 def listed(app: Instance) -> dict[str, object]:
@@ -75,7 +80,7 @@ def test_a_killed_kernel_leaves_no_plugin_and_starts_again(app: Instance) -> Non
         pid = int(str(listed(app)["pid"]))
         kernel = int(app.status()["pid"])
         os.kill(kernel, signal.SIGKILL)
-        wait_for(lambda pid=pid: not is_alive(pid), 5.0)
+        wait_for(partial(is_dead, pid), 5.0)
         app.up()
         wait_for(lambda: listed(app)["state"] == "running")
         folders = list(sockets_of(app.state / "plugins" / "process").iterdir())

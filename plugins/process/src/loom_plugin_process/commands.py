@@ -30,7 +30,9 @@ def process() -> None:
 
     \b
     loom process list
+    loom process list --json
     loom process trust words
+    loom process trust words --yes
     loom process restart words
     """
 

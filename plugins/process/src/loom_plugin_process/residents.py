@@ -62,6 +62,7 @@ class Residents:
     async def stop(self) -> None:
         """End all of them, in order where they run."""
         await asyncio.gather(*map(self._stop_one, self))
+        await asyncio.to_thread(clear_folders, self._host.paths.state)
 
     async def _stop_one(self, resident: Resident) -> None:
         life = self._lives.get(resident.name)

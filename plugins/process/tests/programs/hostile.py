@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
+import threading
 from pathlib import Path
 
 from loom.contracts import ToolHints
@@ -46,13 +46,13 @@ async def sleep(seconds: float = 3600.0) -> None:
 @plugin.tool("hostile:hang")
 def hang() -> None:
     """A call that cannot be cancelled, of a plugin that is otherwise well."""
-    time.sleep(3600)
+    threading.Event().wait()
 
 
 @plugin.tool("hostile:block")
 async def block() -> None:
     """A call that blocks the whole plugin."""
-    time.sleep(3600)  # noqa: ASYNC251  # that is what it is for
+    threading.Event().wait()
 
 
 @plugin.tool("hostile:spin")
