@@ -20,6 +20,7 @@ from loom_kernel.testing import running
 from loom_plugin_process.answers import hold
 from loom_plugin_process.launch import Launched
 from loom_plugin_process.offers import Offers
+from loom_plugin_process.pace import Pace
 from loom_plugin_process.program import locate, read_programs
 
 from plugins.process.tests.house import PROGRAMS, program
@@ -72,7 +73,7 @@ async def plugin(host: Host) -> AsyncIterator[Offers]:
     launched = await Launched.start(host, found, located, 1 << 20)
     try:
         line = await launched.introduce(host, found)
-        offers = Offers(host, 64, lambda *_: None)
+        offers = Offers(host, 64, Pace(host.clock, 1000), lambda *_: None)
         await offers.open(line, hold(found, await line.init(pb.InitRequest(name="words"), 10.0)))
         yield offers
     finally:

@@ -102,6 +102,7 @@ async def test_one_that_is_switched_off_is_not_started(tmp_path: Path) -> None:
         record = await home.record("words")
         assert (record["state"], record["pid"]) == ("disabled", 0)
         assert home.runtime.health()["process"].healthy
+        assert "enabled = false" in (await home.ask("words", "restart"))["error"]
 
 
 WRONG: list[tuple[str, Any, str]] = [

@@ -13,6 +13,7 @@ from loom_kernel import Envelope, EnvelopeFields, Host, LoomError, Subscription,
 from loom_plugin_process.answers import Refusal
 from loom_plugin_process.failures import reason_of
 from loom_plugin_process.line import Line
+from loom_plugin_process.pace import Pace
 from loom_plugin_process.program import Program
 
 CAPACITY = 1000
@@ -29,6 +30,7 @@ class Feed:
         self,
         host: Host,
         program: Program,
+        pace: Pace,
         refuse: Callable[[Refusal], None],
         on_unfinished: Callable[[Line, str], None],
     ) -> None:
@@ -41,8 +43,7 @@ class Feed:
         self._subscription: Subscription | None = None
         self._line: Line | None = None
         self._is_open = asyncio.Event()
-        self._credit = float(program.events)
-        self._last = host.clock.monotonic()
+        self._pace = pace
 
     def open(self, line: Line, patterns: tuple[str, ...]) -> None:
         """Deliver events of *patterns* over *line*."""
@@ -102,7 +103,7 @@ class Feed:
 
     async def _publish_all(self, event: Envelope, response: pb.HandleEventResponse) -> None:
         for emitted in response.events:
-            await self._pace()
+            await self._pace.wait()
             try:
                 emission = wire.read_emission(emitted)
                 await self._publish(event, emission)
@@ -128,12 +129,3 @@ class Feed:
     def _may_publish(self, topic: str) -> bool:
         granted = self._program.publish
         return not topic.startswith("$") and any(matches(pattern, topic) for pattern in granted)
-
-    async def _pace(self) -> None:
-        """Wait until one more may be published."""
-        clock, rate = self._host.clock, float(self._program.events)
-        now = clock.monotonic()
-        self._credit = min(self._credit + (now - self._last) * rate, rate) - 1.0
-        self._last = now
-        if self._credit < 0:
-            await clock.sleep(-self._credit / rate)

@@ -17,6 +17,7 @@ from loom_kernel import Host, LoomError
 from loom_plugin_process.answers import Answer
 from loom_plugin_process.failures import explain, lost
 from loom_plugin_process.line import Line
+from loom_plugin_process.pace import Pace
 
 
 class Offers:
@@ -27,11 +28,14 @@ class Offers:
     ends it too is another's to see, by the call's id.
     """
 
-    def __init__(self, host: Host, limit: int, on_unfinished: Callable[[Line, str], None]) -> None:
+    def __init__(
+        self, host: Host, limit: int, pace: Pace, on_unfinished: Callable[[Line, str], None]
+    ) -> None:
         self.running: Counter[str] = Counter()
         """The ids of the calls that are waited for."""
         self._host = host
         self._provider = ToolProvider(host, limit=limit)
+        self._pace = pace
         self._on_unfinished = on_unfinished
         self._tools: dict[tuple[str, str], ToolDescriptor] = {}
         self._reporting: frozenset[str] = frozenset()
@@ -108,6 +112,7 @@ class Offers:
 
     async def _ask_for_news(self, line: Line, call: ToolCall) -> Any:
         async def tell(news: pb.Progress) -> None:
+            await self._pace.wait()
             await self._provider.progress(call, news.done, news.total, news.message[:500])
 
         request = pb.CallStreamRequest()

@@ -48,7 +48,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     calls: int = 64
     """How many of its tools' calls may run at once."""
     events: int = 1000
-    """How many events it may publish in a second; what is more waits."""
+    """How many events it may publish in a second, news of its calls too; what is more waits."""
     frame: int = 4
     """MiB of the longest message, either way."""
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 OWNER = "cli"
 """The sender of what comes over the control socket."""
-SETTLED = ("running", "untrusted", "restarting", "quarantined", "stopped", "disabled")
 
 
 class Control(msgspec.Struct, frozen=True):
@@ -71,9 +70,11 @@ class Requests:
             return await _inspect(resident)
         if asked.action == "trust":
             await _trust(resident, asked.shown)
+        if not resident.program.enabled:
+            raise LoomError(f"{asked.name!r} is switched off: {resident.reason}")
         resident.restart("it was asked for")
-        await resident.settled("starting", "untrusted", "disabled")
-        await resident.settled("running", "untrusted", "restarting", "quarantined", "disabled")
+        await resident.settled("starting", "untrusted")
+        await resident.settled("running", "untrusted", "restarting", "quarantined")
         return resident.record()
 
 

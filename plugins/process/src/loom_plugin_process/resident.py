@@ -20,6 +20,7 @@ from loom_plugin_process.health import Checks
 from loom_plugin_process.launch import Launched
 from loom_plugin_process.line import Line
 from loom_plugin_process.offers import Offers
+from loom_plugin_process.pace import Pace
 from loom_plugin_process.program import Located, Program, locate
 from loom_plugin_process.settings import Settings
 from loom_plugin_process.trust import KIND, differences, record_of
@@ -66,8 +67,9 @@ class Resident:
         self._was_asked = False
         self._line: Line | None = None
         self._watching: set[asyncio.Task[None]] = set()
-        self._offers = Offers(host, program.calls, self._unfinished)
-        self._feed = Feed(host, program, self.refuse, self._unfinished)
+        pace = Pace(host.clock, program.events)
+        self._offers = Offers(host, program.calls, pace, self._unfinished)
+        self._feed = Feed(host, program, pace, self.refuse, self._unfinished)
         self._checks = Checks(host, self._offers, self._set_distrust)
 
     # -- wishes ------------------------------------------------------------------------------
