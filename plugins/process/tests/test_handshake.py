@@ -39,6 +39,7 @@ async def test_its_owner_reads_why_a_program_is_not_a_plugin(tmp_path: Path) -> 
             assert text in record["reason"], name
             assert not record["pid"]
             assert not record["tools"]
+        assert (await home.ask("missing", "restart"))["state"] == "quarantined"
         health = home.runtime.health()["process"]
         assert not health.healthy
         assert "exits is quarantined" in health.message

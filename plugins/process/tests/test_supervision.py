@@ -51,6 +51,7 @@ async def test_its_tools_are_withdrawn_when_it_is_given_up(tmp_path: Path) -> No
         os.kill(pid, signal.SIGKILL)
         record = await home.reached("words", "quarantined")
         assert record["reason"].startswith("it was killed by SIGKILL")
+        assert not record["tools"]
         assert not [tool for tool in await home.tools() if tool.owner == "words"]
         assert (await home.call("words:echo", text="x")).code == "CAPABILITY_ERROR"
         assert (await home.ask("words", "restart"))["state"] == "running"

@@ -42,6 +42,11 @@ class Offers:
         self._line: Line | None = None
         self._is_started = False
 
+    @property
+    def names(self) -> list[str]:
+        """What is offered now."""
+        return sorted({name for name, _ in self._tools})
+
     async def open(self, line: Line, answer: Answer) -> None:
         """Offer what *answer* lists; it is called over *line*."""
         self._line = line

@@ -73,14 +73,12 @@ class Requests:
         if not resident.program.enabled:
             raise LoomError(f"{asked.name!r} is switched off: {resident.reason}")
         resident.restart("it was asked for")
-        await resident.settled("starting", "untrusted")
-        await resident.settled("running", "untrusted", "restarting", "quarantined")
+        await resident.settled("running", "untrusted", "restarting", "quarantined", "stopped")
         return resident.record()
 
 
 async def _inspect(resident: Resident) -> dict[str, Any]:
-    found, changes = await asyncio.to_thread(resident.inspect)
-    located = await asyncio.to_thread(resident.located)
+    located, found, changes = await asyncio.to_thread(resident.inspect)
     return {
         "found": found, "changes": changes, "shown": fingerprint(found),
         "argv": list(located.argv), "record": resident.record(),
@@ -88,7 +86,7 @@ async def _inspect(resident: Resident) -> dict[str, Any]:
 
 
 async def _trust(resident: Resident, shown: str) -> None:
-    found, _ = await asyncio.to_thread(resident.inspect)
+    found = (await asyncio.to_thread(resident.inspect)).found
     if fingerprint(found) != shown:
         raise LoomError(f"{resident.name!r} has changed since it was shown; look at it again")
     await asyncio.to_thread(resident.trust, found)

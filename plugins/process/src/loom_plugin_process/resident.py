@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import grpc
 import msgspec
-from loom.pins import Pins
 from loom.plugin.wire import pb
 from loom.processes import Restarts
 from loom_kernel import Host, LoomError
@@ -21,9 +20,9 @@ from loom_plugin_process.launch import Launched
 from loom_plugin_process.line import Line
 from loom_plugin_process.offers import Offers
 from loom_plugin_process.pace import Pace
-from loom_plugin_process.program import Located, Program, locate
+from loom_plugin_process.program import Located, Program
 from loom_plugin_process.settings import Settings
-from loom_plugin_process.trust import KIND, differences, record_of
+from loom_plugin_process.trust import Inspection, inspect, trust
 
 State = Literal[
     "created",
@@ -57,10 +56,8 @@ class Resident:
         self.answer = Answer("", (), [], frozenset(), (), [])
         self.is_wanted = program.enabled
         self._host = host
-        self._paths = host.world.paths
         self._tell = tell
         self._settings: Settings = host.settings
-        self._pins = Pins(host.world.paths, KIND)
         self._restarts = Restarts(self._settings, host.random)
         self._news, self._entered = asyncio.Event(), asyncio.Event()
         self._asked = self._distrust = ""
@@ -79,7 +76,7 @@ class Resident:
         self.is_wanted = True
         self._asked = reason
         self._restarts.reset()
-        self._enter("restarting")
+        self._enter("starting")
         self._news.set()
 
     def stop(self) -> None:
@@ -106,7 +103,7 @@ class Resident:
             "pid": self.pid,
             "restarts": self.restarts,
             "reason": self.reason or self._checks.message,
-            "tools": [tool.name for tool in answer.tools],
+            "tools": self._offers.names,
             "types": list(answer.types),
             "version": answer.version,
             "patterns": list(answer.patterns),
@@ -119,22 +116,13 @@ class Resident:
             },
         }
 
-    def inspect(self) -> tuple[dict[str, Any], list[str]]:
-        """What would run, and how it differs from what was trusted. Blocks.
-
-        Raises:
-            LoomError, OSError: something that it needs is not there.
-        """
-        found = record_of(self.program, self.located(), self._paths)
-        return found, differences(self._pins.get(self.name), found)
-
-    def located(self) -> Located:
-        """Where its parts are. Blocks."""
-        return locate(self.program, self._paths)
+    def inspect(self) -> Inspection:
+        """Look at what would run. Blocks; see `trust.inspect`."""
+        return inspect(self.name, self.program, self._host.world.paths)
 
     def trust(self, found: dict[str, Any]) -> None:
         """Pin *found*: from now on exactly that may run. Blocks."""
-        self._pins.put(self.name, found)
+        trust(self.name, found, self._host.world.paths)
 
     async def settled(self, *states: State) -> None:
         """Wait until it is in one of *states*."""
@@ -149,43 +137,42 @@ class Resident:
         while True:
             if not self.is_wanted:
                 await self._rest("disabled" if not self.program.enabled else "stopped")
-            if not await self._is_trusted():
+            located = await self._look()
+            if located is None:
                 continue
             self._asked = self._distrust = ""
             self._was_asked = False
             self._enter("starting")
             began = self._host.clock.monotonic()
-            failure = await self._run()
+            failure = await self._run(located)
             if self._was_asked:
                 self.reason, self.restarts = self._asked, self.restarts + 1
             elif self.is_wanted:
                 await self._recover(failure, self._host.clock.monotonic() - began)
 
-    async def _is_trusted(self) -> bool:
-        """Whether what would run was trusted; if not, wait for a wish first."""
-        try:
-            _, changes = await asyncio.to_thread(self.inspect)
-        except (LoomError, OSError) as error:
-            self._asked = ""
-            await self._recover(str(error), 0.0)
-            return False
-        if not changes:
-            return True
-        self.reason = f"{changes[0]}; look at it with: loom process trust {self.name}"
+    async def _look(self) -> Located | None:
+        """What may run; if it was not trusted or is not there, wait first, and look again."""
         self._asked = ""
+        try:
+            seen = await asyncio.to_thread(self.inspect)
+        except (LoomError, OSError) as error:
+            await self._recover(str(error), 0.0)
+            return None
+        if not seen.changes:
+            return seen.located
+        self.reason = f"{seen.changes[0]}; look at it with: loom process trust {self.name}"
         await self._withdraw()
         self._enter("untrusted")
         self._host.log.warning("not started: %s", self.reason)
-        self._tell_state(changes=changes[:20])
+        self._tell_state(changes=seen.changes[:20])
         while self.is_wanted and not self._asked:
             await self._wait_news()
-        return False
+        return None
 
-    async def _run(self) -> str:
+    async def _run(self, located: Located) -> str:
         """One process from its start to its end; why it failed."""
         launched: Launched | None = None
         try:
-            located = await asyncio.to_thread(self.located)
             launched = await Launched.start(
                 self._host, self.program, located, self._settings.output_rate
             )

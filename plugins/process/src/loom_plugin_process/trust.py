@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from loom.pins import fingerprint
+from loom.pins import Pins, fingerprint
 from loom_kernel import Paths
 
-from loom_plugin_process.program import Located, Program, base_of
+from loom_plugin_process.program import Located, Program, base_of, locate
 
 KIND = "process"
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
@@ -22,6 +22,30 @@ LISTS = {
     "subscribe": "receive events of",
     "publish": "publish to",
 }
+
+
+class Inspection(NamedTuple):
+    """A look at a program: where its parts are, what would be pinned, and what is different."""
+
+    located: Located
+    found: dict[str, Any]
+    changes: list[str]
+
+
+def inspect(name: str, program: Program, paths: Paths) -> Inspection:
+    """Look at *program*, and at what was trusted under *name*. Blocks.
+
+    Raises:
+        LoomError, OSError: something that it needs is not there, or cannot be read.
+    """
+    located = locate(program, paths)
+    found = record_of(program, located, paths)
+    return Inspection(located, found, differences(Pins(paths, KIND).get(name), found))
+
+
+def trust(name: str, found: Mapping[str, Any], paths: Paths) -> None:
+    """Pin *found*: from now on exactly that may run. Blocks."""
+    Pins(paths, KIND).put(name, found)
 
 
 def record_of(program: Program, located: Located, paths: Paths) -> dict[str, Any]:
