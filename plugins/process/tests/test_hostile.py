@@ -87,6 +87,7 @@ async def test_a_stranger_without_the_token_is_refused(home: House) -> None:
 
     folder = (await home.call("hostile:seen")).output["environment"]["LOOM_PLUGIN_DIR"]
     assert Path(folder).stat().st_mode & 0o777 == 0o700
+    assert Path(folder, "plugin.sock").stat().st_mode & 0o777 == 0o600
     line = Line(f"{folder}/plugin.sock", "0" * 64, 1 << 20)
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await line.health(5.0)

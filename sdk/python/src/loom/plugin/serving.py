@@ -73,6 +73,7 @@ async def _serve(service: Service, socket: Path) -> None:
     server.add_generic_rpc_handlers((service.handlers(),))
     server.add_insecure_port(f"unix:{socket}")
     await server.start()
+    await asyncio.to_thread(socket.chmod, 0o600)
     asyncio.get_running_loop().add_reader(0, service.heard, 0)
     protocol = choose_protocol(os.environ.get(PROTOCOLS, ""))
     sys.stdout.write(f"{Handshake(protocol, str(socket))}\n")

@@ -1,7 +1,7 @@
 // Loom's plugin protocol (proto/loom/plugin/v1/plugin.proto) for Node: the handshake, the token,
 // and the service. A plugin declares tools and what it does about events, then runs.
 import { timingSafeEqual } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { chmodSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -69,6 +69,7 @@ export class Plugin {
     server.addService(this._service(), this._methods(server))
     server.bindAsync(`unix:${address}`, grpc.ServerCredentials.createInsecure(), (error) => {
       if (error) throw error
+      chmodSync(address, 0o600)
       process.stdout.write(`LOOM|1|${PROTOCOL}|unix|${address}|grpc\n`)
     })
   }
