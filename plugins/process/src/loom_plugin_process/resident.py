@@ -23,6 +23,7 @@ from loom_plugin_process.pace import Pace
 from loom_plugin_process.program import Located, Program
 from loom_plugin_process.settings import Settings
 from loom_plugin_process.trust import Inspection, inspect, trust
+from loom_plugin_process.wishes import Wishes
 
 State = Literal[
     "created",
@@ -54,39 +55,34 @@ class Resident:
         self.reason = "" if program.enabled else f"[process.{host.name}] enabled = false"
         self.pid = self.restarts = 0
         self.answer = Answer("", (), [], frozenset(), (), [])
-        self.is_wanted = program.enabled
         self._host = host
         self._tell = tell
         self._settings: Settings = host.settings
         self._restarts = Restarts(self._settings, host.random)
-        self._news, self._entered = asyncio.Event(), asyncio.Event()
-        self._asked = self._distrust = ""
+        self._entered = asyncio.Event()
+        self._wishes = Wishes(host.clock, program.enabled)
         self._was_asked = False
-        self._line: Line | None = None
-        self._watching: set[asyncio.Task[None]] = set()
+        self._is_up = False
         pace = Pace(host.clock, program.events)
-        self._offers = Offers(host, program.calls, pace, self._unfinished)
-        self._feed = Feed(host, program, pace, self.refuse, self._unfinished)
-        self._checks = Checks(host, self._offers, self._set_distrust)
+        self._checks = Checks(host, self._is_waited_for, self._wishes.wake)
+        self._offers = Offers(host, program.calls, pace, self._checks.unfinished)
+        self._feed = Feed(host, program, pace, self.refuse, self._checks.unfinished)
 
     # -- wishes ------------------------------------------------------------------------------
 
     def restart(self, reason: str) -> None:
         """Replace the process by a new one, whatever state it is in."""
-        self.is_wanted = True
-        self._asked = reason
         self._restarts.reset()
         self._enter("starting")
-        self._news.set()
+        self._wishes.replace(reason)
 
     def stop(self) -> None:
         """Let it finish what runs, and do not start it again."""
-        self.is_wanted = False
-        self._news.set()
+        self._wishes.stop()
 
     def let_go(self) -> None:
         """Let no event wait for it if it does not run."""
-        if self._line is None:
+        if not self._is_up:
             self._feed.close()
 
     def refuse(self, refusal: Refusal) -> None:
@@ -134,25 +130,25 @@ class Resident:
 
     async def live(self) -> None:
         """Keep the process as it is wanted, until cancelled."""
+        wishes = self._wishes
         while True:
-            if not self.is_wanted:
+            if not wishes.is_wanted:
                 await self._rest("disabled" if not self.program.enabled else "stopped")
             located = await self._look()
             if located is None:
                 continue
-            self._asked = self._distrust = ""
             self._was_asked = False
             self._enter("starting")
             began = self._host.clock.monotonic()
             failure = await self._run(located)
             if self._was_asked:
-                self.reason, self.restarts = self._asked, self.restarts + 1
-            elif self.is_wanted:
+                self.reason, self.restarts = wishes.asked, self.restarts + 1
+            elif wishes.is_wanted:
                 await self._recover(failure, self._host.clock.monotonic() - began)
 
     async def _look(self) -> Located | None:
         """What may run; if it was not trusted or is not there, wait first, and look again."""
-        self._asked = ""
+        self._wishes.asked = ""
         try:
             seen = await asyncio.to_thread(self.inspect)
         except (LoomError, OSError) as error:
@@ -165,8 +161,8 @@ class Resident:
         self._enter("untrusted")
         self._host.log.warning("not started: %s", self.reason)
         self._tell_state(changes=seen.changes[:20])
-        while self.is_wanted and not self._asked:
-            await self._wait_news()
+        while not self._wishes.is_end:
+            await self._wishes.wait()
         return None
 
     async def _run(self, located: Located) -> str:
@@ -207,40 +203,40 @@ class Resident:
 
     async def _attend(self, launched: Launched, line: Line) -> str:
         """Watch over a plugin that is ready, and end it when it should; why it ended."""
-        host = self._host
         await self._offers.open(line, self.answer)
         self._feed.open(line, self.answer.patterns)
-        watchers = [
-            host.spawn(self._checks.watch(line), "health"),
-            host.spawn(self._watch_end(launched), "end"),
-        ]
-        self.reason = ""
-        self._line = line
+        self._checks.begin(line)
+        end = self._host.spawn(self._watch_end(launched), "end")
+        self.reason, self._is_up = "", True
         self._enter("running")
         self._tell_state(version=self.answer.version, pid=self.pid)
         try:
-            while launched.process.code is None:
-                if not self.is_wanted or self._asked:
-                    self._was_asked = True
-                    await self._end_in_order(launched, line)
-                elif self._distrust:
-                    await launched.end(self._settings.kill_after)
-                    break
-                else:
-                    await self._wait_news()
+            await self._wait_end(launched, line)
         finally:
-            self._line = None
-            for watcher in (*watchers, *self._watching):
-                watcher.cancel()
+            self._is_up = False
+            end.cancel()
+            self._checks.end()
             self._feed.pause()
             self._offers.pause()
         await launched.process.aclose()
-        return self._distrust or f"{launched.ending()}{launched.last_words()}"
+        return self._checks.distrust or f"{launched.ending()}{launched.last_words()}"
+
+    async def _wait_end(self, launched: Launched, line: Line) -> None:
+        """Wait until the process has ended, or end it."""
+        while launched.process.code is None:
+            if self._wishes.is_end:
+                self._was_asked = True
+                await self._end_in_order(launched, line)
+            elif self._checks.distrust:
+                await launched.end(self._settings.kill_after)
+                return
+            else:
+                await self._wishes.wait()
 
     async def _end_in_order(self, launched: Launched, line: Line) -> None:
         """Ask it to finish what runs; terminate it if it takes too long."""
         grace, patience = self._settings.stop_timeout, self._settings.kill_after
-        if not self.is_wanted:
+        if not self._wishes.is_wanted:
             grace, patience = min(grace, AT_THE_END), min(patience, AT_THE_END)
         try:
             await line.shutdown(grace, AT_THE_END)
@@ -252,19 +248,10 @@ class Resident:
 
     async def _watch_end(self, launched: Launched) -> None:
         await launched.process.wait()
-        self._news.set()
+        self._wishes.wake()
 
-    def _unfinished(self, line: Line, id: str) -> None:
-        """A call was cancelled, or is late: see to it that it ends."""
-        if line is self._line:
-            task = self._host.spawn(self._checks.watch_end(line, id), f"unfinished/{id}")
-            self._watching.add(task)
-            task.add_done_callback(self._watching.discard)
-
-    def _set_distrust(self, line: Line, reason: str) -> None:
-        if line is self._line:
-            self._distrust = reason
-            self._news.set()
+    def _is_waited_for(self, id: str) -> bool:
+        return id in self._offers.running
 
     # -- after a process ---------------------------------------------------------------------
 
@@ -283,8 +270,8 @@ class Resident:
             self._enter("quarantined")
             self._host.log.error("%s; it failed too often and is quarantined", failure)
         self._tell_state(reason=failure, delay=delay)
-        await self._wait_change(now + delay)
-        self.restarts += self.is_wanted
+        await self._wishes.wait_end(now + delay)
+        self.restarts += self._wishes.is_wanted
 
     async def _rest(self, state: State) -> None:
         """Stay in *state* until it is wanted again."""
@@ -292,30 +279,13 @@ class Resident:
         self._enter(state)
         if state == "stopped":
             self._tell_state()
-        while not self.is_wanted:
-            await self._wait_news()
+        while not self._wishes.is_wanted:
+            await self._wishes.wait()
 
     async def _withdraw(self) -> None:
         """Offer and receive nothing: it will not be back soon."""
         self._feed.close()
         await self._offers.close()
-
-    async def _wait_change(self, deadline: float) -> None:
-        """Wait for *deadline*, or until somebody wishes something."""
-        clock = self._host.clock
-        while self.is_wanted and not self._asked and clock.monotonic() < deadline:
-            await self._wait_news(deadline)
-
-    async def _wait_news(self, deadline: float | None = None) -> None:
-        """Wait until something happens, or for *deadline* on the monotonic clock."""
-        left = None if deadline is None else deadline - self._host.clock.monotonic()
-        try:
-            async with asyncio.timeout(left):
-                await self._news.wait()
-        except TimeoutError:
-            return
-        finally:
-            self._news.clear()
 
     def _enter(self, state: State) -> None:
         self.state = state
