@@ -31,7 +31,7 @@ PAYLOAD = "x" * 1000
 LIMIT = 1.3
 ATTEMPTS = 8
 """This machine has other things to do; one quiet moment is enough to see what it costs."""
-ROUNDS, CALLS = 20, 20
+TURNS, CALLS = 20, 20
 
 Ask = Callable[[], Awaitable[Any]]
 
@@ -52,17 +52,20 @@ async def raw(socket: Path) -> AsyncIterator[grpc.aio.Channel]:
         await process.wait()
 
 
-async def medians(asks: dict[str, Ask]) -> dict[str, float]:
-    """Seconds that each takes, measured in turns."""
-    found: dict[str, list[float]] = {name: [] for name in asks}
-    for _ in range(ROUNDS):
-        for name, ask in asks.items():
-            await ask()  # warm after the others
-            for _ in range(CALLS):
-                began = time.perf_counter()
-                await ask()
-                found[name].append(time.perf_counter() - began)
-    return {name: statistics.median(seconds) for name, seconds in found.items()}
+async def turn(asks: dict[str, Ask]) -> dict[str, float]:
+    """What each costs beside the first, measured one after the other: what else the machine has
+    to do slows all of them."""
+    found = {}
+    for name, ask in asks.items():
+        await ask()  # warm after the others
+        seconds = []
+        for _ in range(CALLS):
+            began = time.perf_counter()
+            await ask()
+            seconds.append(time.perf_counter() - began)
+        found[name] = statistics.median(seconds)
+    first = next(iter(found.values()))
+    return {name: median / first for name, median in found.items()}
 
 
 @asynccontextmanager
@@ -104,14 +107,14 @@ async def test_a_warm_call_costs_little_more_than_grpc_itself(
             await offers.answer(call)
 
         asks: dict[str, Ask] = {"unary": ask_grpc, "stream": ask_stream, "call": ask_plugin}
-        best: dict[str, float] = {}
+        turns: list[dict[str, float]] = []
+        costs: dict[str, float] = {}
         for _ in range(ATTEMPTS):
-            found = await medians(asks)
-            ratios = {name: seconds / found["unary"] for name, seconds in found.items()}
-            best = min(best or ratios, ratios, key=lambda one: one["call"])
-            if best["call"] <= LIMIT:
+            turns += [await turn(asks) for _ in range(TURNS)]
+            costs = {name: statistics.median(one[name] for one in turns) for name in asks}
+            if costs["call"] <= LIMIT:
                 break
         stream.cancel()
     for name in ("stream", "call"):
-        record_property(f"{name} / gRPC unary", round(best[name], 2))
-    assert best["call"] <= LIMIT
+        record_property(f"{name} / gRPC unary", round(costs[name], 2))
+    assert costs["call"] <= LIMIT
