@@ -42,9 +42,12 @@ async def test_a_plugin_of_all_four_types_does_what_each_is_for(tmp_path: Path) 
         assert "private" in loudness.labels, "what it says is as private as what it heard"
         answer = await home.caller.request("model.asked", "say something")
         assert (answer.data, answer.sender) == ({"text": "hey!"}, "all")
+        await home.caller.publish("model.asked", "say something", reply_to="lamp.on")
+        await home.events.wait_for("plugin.refused")
+        assert not home.events.on("lamp.on"), "nobody makes a plugin say what it may not"
         await home.caller.publish("lamp.wanted")
         await home.caller.request("model.asked")  # events come one after the other
-        assert (await home.record("all"))["events"] == {"handled": 4, "failed": 0, "published": 3}
+        assert (await home.record("all"))["events"] == {"handled": 5, "failed": 0, "published": 3}
 
 
 @pytest.mark.feature("PLG-04", "SEC-05")

@@ -12,7 +12,8 @@ from loom_kernel import InvalidTopic, check_pattern
 
 from loom_plugin_process.program import Program
 
-MOST_TOOLS = 1000
+MOST = 1000
+"""Tools, and patterns, that are looked at; what is more is not used."""
 LISTENERS = {"feature-extractor", "model-backend", "actuator"}
 """The types of plugins that receive events."""
 
@@ -45,9 +46,9 @@ def hold(program: Program, response: pb.InitResponse) -> Answer:
     if not types:
         _refuse(answer, "type", "", "it is of none of the types that this Loom knows")
         return answer
-    for described in list(response.tools)[:MOST_TOOLS]:
+    for described in list(response.tools)[:MOST]:
         _take_tool(program, answer, described)
-    for pattern in dict.fromkeys(response.patterns):
+    for pattern in dict.fromkeys(response.patterns[:MOST]):
         _take_pattern(program, answer, pattern)
     return answer
 

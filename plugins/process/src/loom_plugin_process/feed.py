@@ -16,6 +16,8 @@ from loom_plugin_process.line import Line
 from loom_plugin_process.pace import Pace
 from loom_plugin_process.program import Program
 
+REPLIES = ("$inbox.*", "thread.*.reply", "agent.*.replies")
+"""Where an answer needs no grant, if the event wants it there: only who asked listens."""
 CAPACITY = 1000
 """Events that may wait for a plugin, also while it is started again; then the oldest are lost."""
 
@@ -116,7 +118,7 @@ class Feed:
             "tags": emission.tags, "priority": emission.priority,
             "confidence": emission.confidence,
         }  # fmt: skip
-        if emission.topic == event.reply_to:
+        if emission.topic == event.reply_to and _is_private(emission.topic):
             await self._host.reply(event, emission.data, emission.type, **fields)
         elif self._may_publish(emission.topic):
             await self._host.publish(emission.topic, emission.data, emission.type, **fields)
@@ -129,3 +131,8 @@ class Feed:
     def _may_publish(self, topic: str) -> bool:
         granted = self._program.publish
         return not topic.startswith("$") and any(matches(pattern, topic) for pattern in granted)
+
+
+def _is_private(topic: str) -> bool:
+    """Whether *topic* is a place for replies; any other could be somebody's command."""
+    return any(matches(pattern, topic) for pattern in REPLIES)
