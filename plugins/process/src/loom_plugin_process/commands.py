@@ -114,7 +114,7 @@ def _show(name: str, seen: dict[str, Any]) -> None:
     rights = ("read", "write", "permissions", "subscribe", "publish")
     lines += [f"  {right}: {', '.join(found[right]) or 'nothing'}" for right in rights]
     lines.append(f"  network: {'all of it' if found['network'] else 'none'}")
-    lines.append("since it was trusted:" if seen["changes"] else "nothing of it has changed")
+    lines.append("new or different:" if seen["changes"] else "nothing of it has changed")
     lines += [f"  {change}" for change in seen["changes"]]
     for line in lines:
         say(printable(line))

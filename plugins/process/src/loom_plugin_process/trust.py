@@ -58,24 +58,26 @@ def record_of(program: Program, located: Located, paths: Paths) -> dict[str, Any
     return {
         "command": list(program.command),
         "cwd": program.cwd,
-        "files": dict(_digests(located, base_of(paths))),
+        "files": dict(_digests(program, located, base_of(paths))),
         "env": {name: fingerprint(value) for name, value in program.env.items()},
         "network": program.network,
         **lists,
     }
 
 
-def _digests(located: Located, base: Path) -> Iterator[tuple[str, str]]:
-    for file in map(Path, located.files):
+def _digests(program: Program, located: Located, base: Path) -> Iterator[tuple[str, str]]:
+    for place, file in enumerate(map(Path, located.files)):
         real = file.resolve()
         if any(real.is_relative_to(place) for place in SYSTEM):
             continue
-        shown = file.relative_to(base) if file.is_relative_to(base) else file
+        shown = str(file.relative_to(base) if file.is_relative_to(base) else file)
+        if place == 0:
+            shown = program.command[0]  # where it was found is another place on each machine
         with real.open("rb") as content:
             digest = sha256()
             while block := content.read(1 << 20):
                 digest.update(block)
-        yield str(shown), digest.hexdigest()
+        yield shown, digest.hexdigest()
 
 
 def differences(trusted: Mapping[str, Any] | None, found: Mapping[str, Any]) -> list[str]:
