@@ -36,7 +36,9 @@ class Line:
         self._metadata = (("authorization", f"Bearer {token}"),)
         self._init = self._unary("Init", pb.InitResponse)
         self._handle = self._unary("HandleEvent", pb.HandleEventResponse)
-        self._call = self._unary("Call", pb.CallResponse)
+        self._call: Any = self._channel.unary_unary(
+            f"/{SERVICE}/Call", response_deserializer=pb.CallResponse.FromString
+        )
         self._health = self._unary("Health", pb.HealthResponse)
         self._shutdown = self._unary("Shutdown", pb.ShutdownResponse)
         self._stream: Any = self._channel.unary_stream(
@@ -59,8 +61,9 @@ class Line:
         )
         return answer
 
-    async def call(self, request: pb.CallRequest, seconds: float) -> pb.CallResponse:
-        answer: pb.CallResponse = await self._call(
+    def call(self, request: bytes, seconds: float) -> Awaitable[pb.CallResponse]:
+        """Call a tool; *request* is a `CallRequest` as it goes over the wire."""
+        answer: Awaitable[pb.CallResponse] = self._call(
             request, timeout=seconds, metadata=self._metadata
         )
         return answer

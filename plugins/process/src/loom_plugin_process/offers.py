@@ -112,8 +112,9 @@ class Offers:
             return await self._ask_for_news(line, call)
         request = pb.CallRequest()
         wire.write_call(call, request.call)
-        _check_size(line, call, request)
-        return (await line.call(request, call.timeout)).result
+        encoded = request.SerializeToString()
+        _check_size(line, call, len(encoded))
+        return (await line.call(encoded, call.timeout)).result
 
     async def _ask_for_news(self, line: Line, call: ToolCall) -> Any:
         async def tell(news: pb.Progress) -> None:
@@ -122,12 +123,12 @@ class Offers:
 
         request = pb.CallStreamRequest()
         wire.write_call(call, request.call)
-        _check_size(line, call, request)
+        _check_size(line, call, request.ByteSize())
         return await line.call_stream(request, call.timeout, tell)
 
 
-def _check_size(line: Line, call: ToolCall, request: Any) -> None:
-    if (size := request.ByteSize()) > line.frame:
+def _check_size(line: Line, call: ToolCall, size: int) -> None:
+    if size > line.frame:
         too_long = f"the arguments make a message of {size} bytes; its plugin takes {line.frame}"
         raise ToolError(call.name, "INVALID_PARAMS", too_long)
 

@@ -93,19 +93,23 @@ class Service:
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """What a gRPC server serves."""
-        unary: dict[str, tuple[Any, Any]] = {
-            "Init": (self.init, pb.InitRequest),
-            "HandleEvent": (self.handle_event, pb.HandleEventRequest),
-            "Call": (self.call, pb.CallRequest),
-            "Health": (self.health, pb.HealthRequest),
-            "Shutdown": (self.shutdown, pb.ShutdownRequest),
+        unary: dict[str, tuple[Any, Any, Any]] = {
+            "Init": (self.init, pb.InitRequest, pb.InitResponse),
+            "HandleEvent": (self.handle_event, pb.HandleEventRequest, pb.HandleEventResponse),
+            "Call": (self.call, pb.CallRequest, pb.CallResponse),
+            "Health": (self.health, pb.HealthRequest, pb.HealthResponse),
+            "Shutdown": (self.shutdown, pb.ShutdownRequest, pb.ShutdownResponse),
         }
         methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-            name: grpc.unary_unary_rpc_method_handler(method, request.FromString, _to_bytes)
-            for name, (method, request) in unary.items()
+            name: grpc.unary_unary_rpc_method_handler(
+                method, request.FromString, response.SerializeToString
+            )
+            for name, (method, request, response) in unary.items()
         }
         methods["CallStream"] = grpc.unary_stream_rpc_method_handler(
-            self.call_stream, pb.CallStreamRequest.FromString, _to_bytes
+            self.call_stream,
+            pb.CallStreamRequest.FromString,
+            pb.CallStreamResponse.SerializeToString,
         )
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
@@ -229,11 +233,6 @@ async def refuse(context: Any) -> NoReturn:
     """End the call of somebody who does not know the token."""
     await context.abort(grpc.StatusCode.UNAUTHENTICATED, "not the token of this process")
     raise AssertionError("an aborted call goes on")
-
-
-def _to_bytes(message: Any) -> bytes:
-    encoded: bytes = message.SerializeToString()
-    return encoded
 
 
 def _summary(error: Exception) -> str:
