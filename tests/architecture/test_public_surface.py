@@ -22,6 +22,8 @@ MORE_DOORS = (
     "loom.hosting",
     "loom.instance",
     "loom.pins",
+    "loom.plugin",
+    "loom.plugin.wire",
     "loom.processes",
     "loom.sockets",
     "loom.testing",

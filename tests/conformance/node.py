@@ -15,7 +15,7 @@ import pytest
 from workspace import ROOT
 
 SDK = ROOT / "sdk" / "js"
-INSTALLED = SDK / "node_modules" / ".package-lock.json"
+INSTALLED = Path("node_modules", ".package-lock.json")
 
 
 def program(name: str) -> str:
@@ -27,17 +27,23 @@ def program(name: str) -> str:
 
 
 def node() -> str:
-    """Node, after the packages that the lock file names have been installed; one at a time."""
-    found, npm = program("node"), program("npm")
+    """Node, after the packages that the lock file names have been installed."""
+    found = program("node")
+    install(SDK)
+    return found
+
+
+def install(project: Path) -> None:
+    """Install what the lock file of *project* names, if it is not there; one at a time."""
+    npm = program("npm")
+    installed, locked = project / INSTALLED, project / "package-lock.json"
     marker = Path(tempfile.gettempdir(), f"loom-npm-{os.getuid()}.lock")
     with marker.open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        locked = SDK / "package-lock.json"
-        if not INSTALLED.exists() or INSTALLED.stat().st_mtime < locked.stat().st_mtime:
+        if not installed.exists() or installed.stat().st_mtime < locked.stat().st_mtime:
             # With the user's own settings and cache: the tests' home has neither.
             home = pwd.getpwuid(os.getuid()).pw_dir
             subprocess.run(
                 [npm, "ci", "--ignore-scripts", "--prefer-offline"],
-                cwd=SDK, env=os.environ | {"HOME": home}, capture_output=True, check=True,
+                cwd=project, env=os.environ | {"HOME": home}, capture_output=True, check=True,
             )  # fmt: skip
-    return found

@@ -9,8 +9,15 @@ import sys
 import tomllib
 from pathlib import Path
 
+import loom as loom_package
+import loom_kernel
+import loom_proto
 import pytest
+from loom import call_tool
+from loom.contracts import ToolCall
 from loom_kernel.testing import EventRecorder, check_plugin_contract, run_virtual, running
+
+from tests.conformance.node import install
 
 APPS = ["app", "home-automation", "voice-assistant"]
 
@@ -50,6 +57,34 @@ def test_a_new_plugin_installs_is_discovered_and_passes_its_tests(tmp_path: Path
     )  # fmt: skip
     assert tests.returncode == 0, tests.stdout
     assert "2 passed" in tests.stdout
+
+
+@pytest.mark.feature("CLI-03", "PLG-03")
+@pytest.mark.anyio
+@pytest.mark.parametrize("lang", ["python", "node"])
+async def test_a_new_process_tool_runs_confined_and_answers(tmp_path: Path, lang: str) -> None:
+    made = json.loads(loom("new", "process-tool", "spoken", "--lang", lang, "--json", cwd=tmp_path))
+    project = tmp_path / made["folder"]
+    assert made["next"][-1] == "loom process trust spoken"
+    config = tomllib.loads((project / "loom.toml").read_text("utf-8"))
+    if lang == "node":
+        install(project)
+    else:  # the tests' Loom is a checkout
+        parts = (loom_package, loom_kernel, loom_proto)
+        config["process"]["spoken"]["read"] = [str(Path(p.__path__[0]).parent) for p in parts]
+    plugins = ("tools", "sandbox", "process")
+    async with running(*plugins, config=config, project=project) as runtime:
+        owner = runtime.host("cli")
+        events = EventRecorder(owner, "process.>", "tool.call.progressed")
+        asked = {"name": "spoken", "action": "inspect"}
+        seen = (await owner.request("process.control", asked)).data
+        asked |= {"action": "trust", "shown": seen["shown"]}
+        assert (await owner.request("process.control", asked, timeout=15.0)).data["tools"]
+        counted = await call_tool(owner, ToolCall("spoken:count", {"text": "one two\nthree"}))
+        assert counted.output == {"words": 3, "lines": 2}
+        spelt = await call_tool(owner, ToolCall("spoken:spell", {"text": "häh"}))
+        assert spelt.output == ["h", "ä", "h"]
+        assert [event.data.done for event in events.on("tool.call.progressed")] == [1, 2, 3]
 
 
 @pytest.mark.feature("CLI-03")

@@ -60,3 +60,15 @@ def test_what_is_too_fast_has_to_wait(caplog: pytest.LogCaptureFixture) -> None:
     took = relay((b"x" * 99 + b"\n") * 5_000, rate=100_000)
     assert 3.9 < took < 4.1, "500 kB: the first second's worth at once, the rest at 100 kB/s"
     assert len(caplog.messages) == 5_000
+
+
+def test_the_latest_lines_are_kept_for_whoever_asks_what_came_before_the_end() -> None:
+    async def main() -> list[str]:
+        stream = asyncio.StreamReader()
+        stream.feed_data(b"".join(b"<3>line %d\n" % number for number in range(20)))
+        stream.feed_eof()
+        output = Output(logging.getLogger("loom.test"), VirtualClock(), 1 << 20)
+        await output.relay(stream)
+        return list(output.last)
+
+    assert run_virtual(main) == [f"line {number}" for number in range(15, 20)]

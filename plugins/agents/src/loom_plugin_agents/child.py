@@ -13,11 +13,10 @@ from typing import Any
 import msgspec
 from loom.contracts import AgentRecord, AgentState, Ticket
 from loom.hosting import Order
-from loom.processes import Output
+from loom.processes import Output, Restarts
 from loom_kernel import Host, LoomError
 
 from loom_plugin_agents.process import ChildProcess, environment
-from loom_plugin_agents.restarts import Restarts
 from loom_plugin_agents.settings import Settings
 
 #: States in which it stays until somebody or something changes that.

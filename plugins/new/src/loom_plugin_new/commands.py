@@ -9,7 +9,7 @@ from typing import Any
 import click
 from loom_kernel import LoomError
 
-from loom_plugin_new.scaffold import app_templates, check_name, render
+from loom_plugin_new.scaffold import PROCESS_TOOL, app_templates, check_name, render
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 PARENT = click.option(
@@ -31,6 +31,7 @@ def new() -> None:
 
     \b
     loom new plugin hello
+    loom new process-tool words --lang node
     loom new app my-app
     loom new app my-home --template home-automation
     """
@@ -51,6 +52,27 @@ def plugin(name: str, lang: str, summary: str, parent: Path, as_json: bool) -> N
     """
     made = render("plugin", name, parent, summary)
     _tell(made, as_json, [f"cd {made}", "pip install --no-deps -e .", f"loom plugins {name}"])
+
+
+@new.command("process-tool")
+@click.argument("name")
+@click.option(
+    "--lang", type=click.Choice(["python", "node"]), default="python", help="Its language."
+)
+@SUMMARY
+@PARENT
+@AS_JSON
+def process_tool(name: str, lang: str, summary: str, parent: Path, as_json: bool) -> None:
+    """Start a tool that runs in a process of its own, confined, in any language.
+
+    \b
+    loom new process-tool words
+    loom new process-tool words --lang node
+    """
+    made = render(f"{PROCESS_TOOL}{lang}", name, parent, summary)
+    install = ["npm ci"] if lang == "node" else []
+    steps = [f"cd {made}", *install, "loom up .", f"loom process trust {name}"]
+    _tell(made, as_json, steps)
 
 
 def _make_app(name: str, template: str, summary: str, parent: Path, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from loom_kernel import ConfigError, LoomError, installed
 
 TEMPLATES = Path(__file__).parent / "templates"
+PROCESS_TOOL = "process-tool-"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -17,7 +18,9 @@ def app_templates() -> list[str]:
     return sorted(
         folder.name
         for folder in TEMPLATES.iterdir()
-        if (folder / "cookiecutter.json").is_file() and folder.name != "plugin"
+        if (folder / "cookiecutter.json").is_file()
+        and folder.name != "plugin"
+        and not folder.name.startswith(PROCESS_TOOL)
     )
 
 
@@ -44,7 +47,8 @@ def render(template: str, name: str, parent: Path, summary: str = "") -> Path:
     from cookiecutter.generate import generate_files
 
     check_name(name)
-    if template == "plugin" and (name in installed() or name in ("kernel", "sdk", "proto")):
+    is_plugin = template == "plugin" or template.startswith(PROCESS_TOOL)
+    if is_plugin and (name in installed() or name in ("kernel", "sdk", "proto")):
         raise ConfigError(f"a plugin {name!r} is installed already; choose another name")
     source = TEMPLATES / template
     context = _context(source, name, summary)

@@ -17,12 +17,22 @@ Function = Callable[..., Any]
 class Capability:
     """A function with a name, a version and a JSON Schema; call it as before."""
 
-    def __init__(self, function: Function, name: str, version: str, hints: ToolHints) -> None:
+    def __init__(
+        self,
+        function: Function,
+        name: str,
+        version: str,
+        hints: ToolHints,
+        *,
+        context: type | None = None,
+    ) -> None:
+        """*context* is the type of the parameter that receives the context; None = `Context`."""
         self.function = function
         self.name = name
         self.version = version
         self._hints = hints
         self._context = ""
+        self._context_type = context
         self._arguments = self._read_signature()
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
@@ -74,7 +84,9 @@ class Capability:
     def _read_signature(self) -> type[msgspec.Struct]:
         import msgspec
 
-        from loom.context import Context
+        context = self._context_type
+        if context is None:
+            from loom.context import Context as context  # noqa: N813  # a type like any other
 
         hints = get_type_hints(self.function, include_extras=True)
         fields: list[Any] = []
@@ -83,7 +95,7 @@ class Capability:
                 raise TypeError(
                     f"capability {self.name!r}: *{name} has no schema; name its arguments"
                 )
-            if hints.get(name) is Context:
+            if hints.get(name) is context:
                 self._context = name
             elif parameter.default is parameter.empty:
                 fields.append((name, hints.get(name, Any)))

@@ -26,7 +26,7 @@ from loom_proto.events.v1 import events_pb2 as loom_dot_events_dot_v1_dot_events
 from loom_proto.tools.v1 import tools_pb2 as loom_dot_tools_dot_v1_dot_tools__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bloom/plugin/v1/plugin.proto\x12\x0eloom.plugin.v1\x1a\x1bloom/events/v1/events.proto\x1a\x19loom/tools/v1/tools.proto\"g\n\x0bInitRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08protocol\x18\x02 \x01(\r\x12\x10\n\x08settings\x18\x03 \x01(\x0c\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\x12\x11\n\tstate_dir\x18\x05 \x01(\t\"\x8a\x01\n\x0cInitResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12)\n\x05types\x18\x02 \x03(\x0e\x32\x1a.loom.plugin.v1.PluginType\x12\x10\n\x08patterns\x18\x03 \x03(\t\x12,\n\x05tools\x18\x04 \x03(\x0b\x32\x1d.loom.tools.v1.ToolDescriptor\"=\n\x12HandleEventRequest\x12\'\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x18.loom.events.v1.Envelope\"?\n\x13HandleEventResponse\x12(\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.loom.plugin.v1.Emission\"\xab\x02\n\x08\x45mission\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x11\n\x07payload\x18\x03 \x01(\x0cH\x00\x12\x0e\n\x04\x64\x61ta\x18\x04 \x01(\x0cH\x00\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12\x38\n\x08metadata\x18\x06 \x03(\x0b\x32&.loom.plugin.v1.Emission.MetadataEntry\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12\x15\n\x08priority\x18\x08 \x01(\rH\x01\x88\x01\x01\x12\x17\n\nconfidence\x18\t \x01(\x01H\x02\x88\x01\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07\x63ontentB\x0b\n\t_priorityB\r\n\x0b_confidence\"4\n\x0b\x43\x61llRequest\x12%\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x17.loom.tools.v1.ToolCall\"9\n\x0c\x43\x61llResponse\x12)\n\x06result\x18\x01 \x01(\x0b\x32\x19.loom.tools.v1.ToolResult\"\x0f\n\rHealthRequest\"\xa0\x01\n\x0eHealthResponse\x12\x0f\n\x07healthy\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12<\n\x07metrics\x18\x03 \x03(\x0b\x32+.loom.plugin.v1.HealthResponse.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"/\n\x0fShutdownRequest\x12\r\n\x05grace\x18\x01 \x01(\x01\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"\x12\n\x10ShutdownResponse*\x9b\x01\n\nPluginType\x12\x1b\n\x17PLUGIN_TYPE_UNSPECIFIED\x10\x00\x12!\n\x1dPLUGIN_TYPE_FEATURE_EXTRACTOR\x10\x01\x12\x1d\n\x19PLUGIN_TYPE_MODEL_BACKEND\x10\x02\x12\x14\n\x10PLUGIN_TYPE_TOOL\x10\x03\x12\x18\n\x14PLUGIN_TYPE_ACTUATOR\x10\x04\x32\x85\x03\n\rPluginService\x12\x41\n\x04Init\x12\x1b.loom.plugin.v1.InitRequest\x1a\x1c.loom.plugin.v1.InitResponse\x12V\n\x0bHandleEvent\x12\".loom.plugin.v1.HandleEventRequest\x1a#.loom.plugin.v1.HandleEventResponse\x12\x41\n\x04\x43\x61ll\x12\x1b.loom.plugin.v1.CallRequest\x1a\x1c.loom.plugin.v1.CallResponse\x12G\n\x06Health\x12\x1d.loom.plugin.v1.HealthRequest\x1a\x1e.loom.plugin.v1.HealthResponse\x12M\n\x08Shutdown\x12\x1f.loom.plugin.v1.ShutdownRequest\x1a .loom.plugin.v1.ShutdownResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bloom/plugin/v1/plugin.proto\x12\x0eloom.plugin.v1\x1a\x1bloom/events/v1/events.proto\x1a\x19loom/tools/v1/tools.proto\"g\n\x0bInitRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08protocol\x18\x02 \x01(\r\x12\x10\n\x08settings\x18\x03 \x01(\x0c\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\x12\x11\n\tstate_dir\x18\x05 \x01(\t\"\x9d\x01\n\x0cInitResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12)\n\x05types\x18\x02 \x03(\x0e\x32\x1a.loom.plugin.v1.PluginType\x12\x10\n\x08patterns\x18\x03 \x03(\t\x12,\n\x05tools\x18\x04 \x03(\x0b\x32\x1d.loom.tools.v1.ToolDescriptor\x12\x11\n\treporting\x18\x05 \x03(\t\"=\n\x12HandleEventRequest\x12\'\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x18.loom.events.v1.Envelope\"?\n\x13HandleEventResponse\x12(\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.loom.plugin.v1.Emission\"\xab\x02\n\x08\x45mission\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x11\n\x07payload\x18\x03 \x01(\x0cH\x00\x12\x0e\n\x04\x64\x61ta\x18\x04 \x01(\x0cH\x00\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12\x38\n\x08metadata\x18\x06 \x03(\x0b\x32&.loom.plugin.v1.Emission.MetadataEntry\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12\x15\n\x08priority\x18\x08 \x01(\rH\x01\x88\x01\x01\x12\x17\n\nconfidence\x18\t \x01(\x01H\x02\x88\x01\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07\x63ontentB\x0b\n\t_priorityB\r\n\x0b_confidence\"4\n\x0b\x43\x61llRequest\x12%\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x17.loom.tools.v1.ToolCall\"9\n\x0c\x43\x61llResponse\x12)\n\x06result\x18\x01 \x01(\x0b\x32\x19.loom.tools.v1.ToolResult\":\n\x11\x43\x61llStreamRequest\x12%\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x17.loom.tools.v1.ToolCall\"w\n\x12\x43\x61llStreamResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.loom.plugin.v1.ProgressH\x00\x12+\n\x06result\x18\x02 \x01(\x0b\x32\x19.loom.tools.v1.ToolResultH\x00\x42\x06\n\x04news\"8\n\x08Progress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x01\x12\r\n\x05total\x18\x02 \x01(\x01\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x0f\n\rHealthRequest\"\xb1\x01\n\x0eHealthResponse\x12\x0f\n\x07healthy\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12<\n\x07metrics\x18\x03 \x03(\x0b\x32+.loom.plugin.v1.HealthResponse.MetricsEntry\x12\x0f\n\x07running\x18\x04 \x03(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"/\n\x0fShutdownRequest\x12\r\n\x05grace\x18\x01 \x01(\x01\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"\x12\n\x10ShutdownResponse*\x9b\x01\n\nPluginType\x12\x1b\n\x17PLUGIN_TYPE_UNSPECIFIED\x10\x00\x12!\n\x1dPLUGIN_TYPE_FEATURE_EXTRACTOR\x10\x01\x12\x1d\n\x19PLUGIN_TYPE_MODEL_BACKEND\x10\x02\x12\x14\n\x10PLUGIN_TYPE_TOOL\x10\x03\x12\x18\n\x14PLUGIN_TYPE_ACTUATOR\x10\x04\x32\xdc\x03\n\rPluginService\x12\x41\n\x04Init\x12\x1b.loom.plugin.v1.InitRequest\x1a\x1c.loom.plugin.v1.InitResponse\x12V\n\x0bHandleEvent\x12\".loom.plugin.v1.HandleEventRequest\x1a#.loom.plugin.v1.HandleEventResponse\x12\x41\n\x04\x43\x61ll\x12\x1b.loom.plugin.v1.CallRequest\x1a\x1c.loom.plugin.v1.CallResponse\x12U\n\nCallStream\x12!.loom.plugin.v1.CallStreamRequest\x1a\".loom.plugin.v1.CallStreamResponse0\x01\x12G\n\x06Health\x12\x1d.loom.plugin.v1.HealthRequest\x1a\x1e.loom.plugin.v1.HealthResponse\x12M\n\x08Shutdown\x12\x1f.loom.plugin.v1.ShutdownRequest\x1a .loom.plugin.v1.ShutdownResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,34 +37,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EMISSION_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_HEALTHRESPONSE_METRICSENTRY']._loaded_options = None
   _globals['_HEALTHRESPONSE_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_PLUGINTYPE']._serialized_start=1142
-  _globals['_PLUGINTYPE']._serialized_end=1297
+  _globals['_PLUGINTYPE']._serialized_start=1417
+  _globals['_PLUGINTYPE']._serialized_end=1572
   _globals['_INITREQUEST']._serialized_start=103
   _globals['_INITREQUEST']._serialized_end=206
   _globals['_INITRESPONSE']._serialized_start=209
-  _globals['_INITRESPONSE']._serialized_end=347
-  _globals['_HANDLEEVENTREQUEST']._serialized_start=349
-  _globals['_HANDLEEVENTREQUEST']._serialized_end=410
-  _globals['_HANDLEEVENTRESPONSE']._serialized_start=412
-  _globals['_HANDLEEVENTRESPONSE']._serialized_end=475
-  _globals['_EMISSION']._serialized_start=478
-  _globals['_EMISSION']._serialized_end=777
-  _globals['_EMISSION_METADATAENTRY']._serialized_start=691
-  _globals['_EMISSION_METADATAENTRY']._serialized_end=738
-  _globals['_CALLREQUEST']._serialized_start=779
-  _globals['_CALLREQUEST']._serialized_end=831
-  _globals['_CALLRESPONSE']._serialized_start=833
-  _globals['_CALLRESPONSE']._serialized_end=890
-  _globals['_HEALTHREQUEST']._serialized_start=892
-  _globals['_HEALTHREQUEST']._serialized_end=907
-  _globals['_HEALTHRESPONSE']._serialized_start=910
-  _globals['_HEALTHRESPONSE']._serialized_end=1070
-  _globals['_HEALTHRESPONSE_METRICSENTRY']._serialized_start=1024
-  _globals['_HEALTHRESPONSE_METRICSENTRY']._serialized_end=1070
-  _globals['_SHUTDOWNREQUEST']._serialized_start=1072
-  _globals['_SHUTDOWNREQUEST']._serialized_end=1119
-  _globals['_SHUTDOWNRESPONSE']._serialized_start=1121
-  _globals['_SHUTDOWNRESPONSE']._serialized_end=1139
-  _globals['_PLUGINSERVICE']._serialized_start=1300
-  _globals['_PLUGINSERVICE']._serialized_end=1689
+  _globals['_INITRESPONSE']._serialized_end=366
+  _globals['_HANDLEEVENTREQUEST']._serialized_start=368
+  _globals['_HANDLEEVENTREQUEST']._serialized_end=429
+  _globals['_HANDLEEVENTRESPONSE']._serialized_start=431
+  _globals['_HANDLEEVENTRESPONSE']._serialized_end=494
+  _globals['_EMISSION']._serialized_start=497
+  _globals['_EMISSION']._serialized_end=796
+  _globals['_EMISSION_METADATAENTRY']._serialized_start=710
+  _globals['_EMISSION_METADATAENTRY']._serialized_end=757
+  _globals['_CALLREQUEST']._serialized_start=798
+  _globals['_CALLREQUEST']._serialized_end=850
+  _globals['_CALLRESPONSE']._serialized_start=852
+  _globals['_CALLRESPONSE']._serialized_end=909
+  _globals['_CALLSTREAMREQUEST']._serialized_start=911
+  _globals['_CALLSTREAMREQUEST']._serialized_end=969
+  _globals['_CALLSTREAMRESPONSE']._serialized_start=971
+  _globals['_CALLSTREAMRESPONSE']._serialized_end=1090
+  _globals['_PROGRESS']._serialized_start=1092
+  _globals['_PROGRESS']._serialized_end=1148
+  _globals['_HEALTHREQUEST']._serialized_start=1150
+  _globals['_HEALTHREQUEST']._serialized_end=1165
+  _globals['_HEALTHRESPONSE']._serialized_start=1168
+  _globals['_HEALTHRESPONSE']._serialized_end=1345
+  _globals['_HEALTHRESPONSE_METRICSENTRY']._serialized_start=1299
+  _globals['_HEALTHRESPONSE_METRICSENTRY']._serialized_end=1345
+  _globals['_SHUTDOWNREQUEST']._serialized_start=1347
+  _globals['_SHUTDOWNREQUEST']._serialized_end=1394
+  _globals['_SHUTDOWNRESPONSE']._serialized_start=1396
+  _globals['_SHUTDOWNRESPONSE']._serialized_end=1414
+  _globals['_PLUGINSERVICE']._serialized_start=1575
+  _globals['_PLUGINSERVICE']._serialized_end=2051
 # @@protoc_insertion_point(module_scope)

@@ -37,16 +37,18 @@ class InitRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., protocol: _Optional[int] = ..., settings: _Optional[bytes] = ..., permissions: _Optional[_Iterable[str]] = ..., state_dir: _Optional[str] = ...) -> None: ...
 
 class InitResponse(_message.Message):
-    __slots__ = ("version", "types", "patterns", "tools")
+    __slots__ = ("version", "types", "patterns", "tools", "reporting")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TYPES_FIELD_NUMBER: _ClassVar[int]
     PATTERNS_FIELD_NUMBER: _ClassVar[int]
     TOOLS_FIELD_NUMBER: _ClassVar[int]
+    REPORTING_FIELD_NUMBER: _ClassVar[int]
     version: str
     types: _containers.RepeatedScalarFieldContainer[PluginType]
     patterns: _containers.RepeatedScalarFieldContainer[str]
     tools: _containers.RepeatedCompositeFieldContainer[_tools_pb2.ToolDescriptor]
-    def __init__(self, version: _Optional[str] = ..., types: _Optional[_Iterable[_Union[PluginType, str]]] = ..., patterns: _Optional[_Iterable[str]] = ..., tools: _Optional[_Iterable[_Union[_tools_pb2.ToolDescriptor, _Mapping]]] = ...) -> None: ...
+    reporting: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., types: _Optional[_Iterable[_Union[PluginType, str]]] = ..., patterns: _Optional[_Iterable[str]] = ..., tools: _Optional[_Iterable[_Union[_tools_pb2.ToolDescriptor, _Mapping]]] = ..., reporting: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class HandleEventRequest(_message.Message):
     __slots__ = ("event",)
@@ -101,12 +103,36 @@ class CallResponse(_message.Message):
     result: _tools_pb2.ToolResult
     def __init__(self, result: _Optional[_Union[_tools_pb2.ToolResult, _Mapping]] = ...) -> None: ...
 
+class CallStreamRequest(_message.Message):
+    __slots__ = ("call",)
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    call: _tools_pb2.ToolCall
+    def __init__(self, call: _Optional[_Union[_tools_pb2.ToolCall, _Mapping]] = ...) -> None: ...
+
+class CallStreamResponse(_message.Message):
+    __slots__ = ("progress", "result")
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    progress: Progress
+    result: _tools_pb2.ToolResult
+    def __init__(self, progress: _Optional[_Union[Progress, _Mapping]] = ..., result: _Optional[_Union[_tools_pb2.ToolResult, _Mapping]] = ...) -> None: ...
+
+class Progress(_message.Message):
+    __slots__ = ("done", "total", "message")
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    done: float
+    total: float
+    message: str
+    def __init__(self, done: _Optional[float] = ..., total: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
+
 class HealthRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class HealthResponse(_message.Message):
-    __slots__ = ("healthy", "message", "metrics")
+    __slots__ = ("healthy", "message", "metrics", "running")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -117,10 +143,12 @@ class HealthResponse(_message.Message):
     HEALTHY_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
     healthy: bool
     message: str
     metrics: _containers.ScalarMap[str, float]
-    def __init__(self, healthy: _Optional[bool] = ..., message: _Optional[str] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    running: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, healthy: _Optional[bool] = ..., message: _Optional[str] = ..., metrics: _Optional[_Mapping[str, float]] = ..., running: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ShutdownRequest(_message.Message):
     __slots__ = ("grace", "force")

@@ -9,5 +9,15 @@ from __future__ import annotations
 from loom.processes.output import Output
 from loom.processes.process import Process
 from loom.processes.programs import ENVIRONMENT, ProgramMissing, find_program, needs
+from loom.processes.restarts import RestartPolicy, Restarts
 
-__all__ = ["ENVIRONMENT", "Output", "Process", "ProgramMissing", "find_program", "needs"]
+__all__ = [
+    "ENVIRONMENT",
+    "Output",
+    "Process",
+    "ProgramMissing",
+    "RestartPolicy",
+    "Restarts",
+    "find_program",
+    "needs",
+]

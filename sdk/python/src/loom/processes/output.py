@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections import deque
 
 from loom_kernel import Clock
 
 CHUNK = 8192
 LONGEST_LINE = 8192
 """Bytes; what is longer becomes several lines."""
+LAST = 5
+"""Lines that are kept for whoever asks what was said before the end."""
 _MARK = re.compile(r"<([0-7])>")
 _LEVELS = {
     "2": logging.CRITICAL, "3": logging.ERROR, "4": logging.WARNING, "7": logging.DEBUG,
@@ -30,6 +33,8 @@ class Output:
         self._rate = rate
         self._credit = float(rate)
         self._last = clock.monotonic()
+        self.last: deque[str] = deque(maxlen=LAST)
+        """The latest lines."""
 
     async def relay(self, stream: asyncio.StreamReader) -> None:
         """Log what *stream* says until it ends."""
@@ -50,8 +55,9 @@ class Output:
             level = logging.INFO
             if mark := _MARK.match(text):
                 level, text = _LEVELS.get(mark[1], logging.INFO), text[mark.end() :]
-            if text:
-                self._log.log(level, "%s", _printable(text))
+            if text := _printable(text):
+                self.last.append(text)
+                self._log.log(level, "%s", text)
 
     async def _pace(self, size: int) -> None:
         """Wait as long as *size* more bytes need; the others get their turn in any case."""

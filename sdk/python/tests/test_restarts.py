@@ -6,20 +6,24 @@ from random import Random
 
 import msgspec
 import pytest
-from loom_plugin_agents.restarts import Restarts
-from loom_plugin_agents.settings import Settings
+from loom.processes import Restarts
 
 pytestmark = pytest.mark.feature("RT-08")
 
-DEFAULTS = Settings(
-    folder="agents", reload=False, run="process", environment=[], start_timeout=10.0,
-    stop_timeout=4.0, kill_after=2.0, first_delay=0.2, longest_delay=30.0, jitter=0.2,
-    healthy_after=60.0, max_restarts=5, restart_window=60.0, retry_after=600.0, output_rate=1 << 20,
-)  # fmt: skip
+
+class Policy(msgspec.Struct, frozen=True):
+    """The promised figures."""
+
+    first_delay: float = 0.2
+    longest_delay: float = 30.0
+    jitter: float = 0.2
+    healthy_after: float = 60.0
+    max_restarts: int = 5
+    restart_window: float = 60.0
 
 
 def restarts(**changed: float) -> Restarts:
-    return Restarts(msgspec.structs.replace(DEFAULTS, **changed), Random(1))
+    return Restarts(msgspec.structs.replace(Policy(), **changed), Random(1))
 
 
 def crash(policy: Restarts, count: int, *, lasting: float = 0.0) -> list[float | None]:

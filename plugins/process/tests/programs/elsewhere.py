@@ -1,0 +1,2 @@
+print("LOOM|1|1|unix|/tmp/mine.sock|grpc", flush=True)
+input()

@@ -1,0 +1,2 @@
+print("Listening on port 1234", flush=True)
+input()

@@ -1,0 +1,2 @@
+print("LOOM|1|9|unix|/anywhere.sock|grpc", flush=True)
+input()

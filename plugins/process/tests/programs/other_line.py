@@ -1,0 +1,2 @@
+print("LOOM|0|1|unix|/anywhere.sock|grpc", flush=True)
+input()
