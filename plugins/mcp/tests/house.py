@@ -102,12 +102,17 @@ class House:
             await self.events.wait_for("tool.provider.*", count, timeout=PATIENCE)
 
 
+GRANTED = {"grants": {"*": ["mcp", "net"]}}
+"""Everybody may call what servers offer: these tests are about the servers."""
+
+
 @asynccontextmanager
 async def open_house(
     folder: Path, *plugins: str, trusted: bool = True, settings: Any = None, **servers: Any
 ) -> AsyncIterator[House]:
     """A runtime with *servers*; they are accepted as they are, unless not *trusted*."""
-    config = {"mcp": servers, "plugins": {"mcp": {**QUICK, **(settings or {})}}}
+    own = {"mcp": {**QUICK, **(settings or {})}, "tools": GRANTED}
+    config = {"mcp": servers, "plugins": own}
     async with running(
         "tools", "sandbox", "mcp", *plugins, config=config, project=folder
     ) as runtime:

@@ -55,6 +55,12 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     elicitation: Answer = "deny"
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """What its tools need: what the owner wrote, and `net` if it can reach others."""
+        reaches = self.network or bool(self.url)
+        return (*self.permissions, *(("net",) if reaches and "net" not in self.permissions else ()))
+
+    @property
     def argv(self) -> tuple[str, ...]:
         """The program as it was written, and its arguments."""
         command = (self.command,) if isinstance(self.command, str) else self.command

@@ -44,7 +44,7 @@ class Definition(msgspec.Struct, frozen=True):
         """What is announced of it."""
         return ToolDescriptor(
             f"{server.name}:{self.name}", self.description, self.parameters, provider="mcp",
-            timeout=server.timeout + GRACE, hints=self.hints, permissions=server.permissions,
+            timeout=server.timeout + GRACE, hints=self.hints, permissions=server.needs,
             labels=("untrusted",),
         )  # fmt: skip
 

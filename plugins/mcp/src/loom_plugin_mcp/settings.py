@@ -22,3 +22,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     http: str
     serve: list[str]
     topics: list[str]
+
+    @property
+    def jitter(self) -> float:
+        """Share by which a delay varies; see `loom.processes.RestartPolicy`."""
+        return 0.2
+
+    @property
+    def healthy_after(self) -> float:
+        """Seconds of running after which earlier failures no longer count."""
+        return self.restart_window

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from loom.processes import Restarts
 from loom_kernel import Host, LoomError
 
 from loom_plugin_mcp.asking import Questions
@@ -16,7 +17,6 @@ from loom_plugin_mcp.definitions import Definition
 from loom_plugin_mcp.launch import Launch, find_launch
 from loom_plugin_mcp.news import News
 from loom_plugin_mcp.offer import Offer
-from loom_plugin_mcp.restarts import Restarts
 from loom_plugin_mcp.settings import Settings
 from loom_plugin_mcp.trust import Inspection, Trust, Verdict
 from loom_plugin_mcp.wire import Once, ServerMisbehaves
