@@ -58,14 +58,11 @@ class Offer:
     async def change(self, accepted: Iterable[Definition]) -> None:
         """Offer *accepted*, and no others, from now on."""
         wanted = {one.name: one for one in accepted}
-        gone = [f"{self._server.name}:{name}" for name in self._offered.keys() - wanted.keys()]
-        for name in gone:
-            self._provider.remove(name)
+        for name in self._offered.keys() - wanted.keys():
+            self._provider.remove(f"{self._server.name}:{name}")
         for one in wanted.values():
             self._provider.add(one.descriptor(self._server), partial(self._call, one))
         self._offered = wanted
-        if gone:
-            await self._host.publish("tool.provider.withdrawn", {"tools": gone})
         if not self._is_started:
             self._is_started = True
             await self._provider.start()

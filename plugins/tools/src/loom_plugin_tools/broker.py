@@ -109,7 +109,10 @@ class Broker:
             self._running.setdefault(key, task)
         work = _Work(call, cause)
         try:
-            return await self._once(work, self._execute), work.labels
+            result = await self._once(work, self._execute)
+            if not result.is_ok:
+                await asyncio.sleep(0)  # whoever tries again and again lets others have their turn
+            return result, work.labels
         finally:
             if self._running.get(key) is task:
                 del self._running[key]
