@@ -116,6 +116,31 @@ GROUPS = (
         ),
     ),
     Group("match", "Match a topic, wildcards among the subscriptions", tuple(match_rows())),
+    Group(
+        "tools",
+        "A tool call of 1 KiB, one after the other",
+        (
+            Row("limit: the function itself, median", "tools/function", "p50_us"),
+            Row("limit: a request over the bus, median", "tools/request", "p50_us"),
+            Row(
+                "Loom, through the broker", "tools/broker", "p50_us", "tools/request",
+                at_most(1.5, 1.0),
+            ),
+            Row(
+                "Loom, what the broker adds (µs)", "tools/broker", "p50_us", "tools/function",
+                at_most(30), "extra",
+            ),
+            Row("Loom, recorded in the audit", "tools/broker-audit", "p50_us", "tools/request"),
+            Row(
+                "Loom, capsule check, 99 %", "tools/capsule", "p99_us", "", at_most(1_000), "figure"
+            ),
+            Row("limit: bubblewrap alone, median", "tools/bubblewrap", "p50_us"),
+            Row(
+                "Loom, start in the sandbox, added (µs)", "tools/sandbox", "p50_us",
+                "tools/bubblewrap", at_most(20_000), "extra",
+            ),
+        ),
+    ),
     Group("latency", "Latency at 1,000 events a second", tuple(latency_rows())),
     Group(
         "start",
