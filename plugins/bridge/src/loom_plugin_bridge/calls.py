@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 from loom import call_tool
@@ -18,13 +19,20 @@ AT_ONCE = 64
 
 
 class Calls:
-    """Runs calls in the name of *host*."""
+    """Runs calls in the name of *host*.
 
-    def __init__(self, client: Client, host: Host, grant: Grant, scope: Scope) -> None:
+    *learn* is told with which labels the result of a call came that a delivery caused.
+    """
+
+    def __init__(
+        self, client: Client, host: Host, grant: Grant, scope: Scope,
+        learn: Callable[[int, frozenset[str]], None],
+    ) -> None:  # fmt: skip
         self._client = client
         self._host = host
         self._grant = grant
         self._scope = scope
+        self._learn = learn
         self._running: dict[int, asyncio.Task[None]] = {}
 
     def start(self, message: messages.Call, cause: Envelope | None) -> None:
@@ -57,6 +65,8 @@ class Calls:
     async def _run(self, message: messages.Call, cause: Envelope | None) -> None:
         current.set(cause)
         result = await self._call(message.call)
+        if (known := current.get()) is not None:
+            self._learn(message.cause, known.labels)
         self._client.say(messages.Result(message.ref, result))
 
     async def _call(self, call: ToolCall) -> ToolResult:

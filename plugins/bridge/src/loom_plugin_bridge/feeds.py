@@ -121,3 +121,14 @@ class Feeds:
         """The event of delivery *number*, while it is not acknowledged."""
         unsettled = self._outlet.unsettled.get(number)
         return unsettled[1] if unsettled is not None else None
+
+    def learn(self, number: int, labels: frozenset[str]) -> None:
+        """What delivery *number* causes from now on carries *labels* too, whatever its receiver says.
+
+        They came with the result of a tool that it called while it handled that event.
+        """
+        unsettled = self._outlet.unsettled.get(number)
+        if unsettled is not None and not labels <= unsettled[1].labels:
+            feed, event = unsettled
+            joined = msgspec.structs.replace(event, labels=event.labels | labels)
+            self._outlet.unsettled[number] = feed, joined

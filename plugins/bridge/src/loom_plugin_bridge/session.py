@@ -72,7 +72,7 @@ class Session:
         rights = grant.of_agent(agent) if agent else grant
         self._feeds = Feeds(self, host, rights, scope, self.outlet, open_mailbox)
         self._publisher = Publisher(self, host, rights, scope, self._feeds.cause)
-        self._calls = Calls(self, host, grant, scope)
+        self._calls = Calls(self, host, grant, scope, self._feeds.learn)
         self._offers = Offers(host, scope, self.say)
         if grant.is_confined:
             self.outlet.watch = self._publisher.delivered
