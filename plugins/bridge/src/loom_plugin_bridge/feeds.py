@@ -123,7 +123,7 @@ class Feeds:
         return unsettled[1] if unsettled is not None else None
 
     def learn(self, number: int, labels: frozenset[str]) -> None:
-        """What delivery *number* causes from now on carries *labels* too, whatever its receiver says.
+        """What delivery *number* causes from now on carries *labels* too, said or not.
 
         They came with the result of a tool that it called while it handled that event.
         """
