@@ -259,6 +259,7 @@ async def test_nothing_blocks_the_loop_while_the_plugins_work(tmp_path: Path) ->
     config = {
         "plugins": {
             "files": {"watch": {"notes": {"path": str(folder), "settle": 0.02}}},
+            "tools": {"grants": {"*": ["fs.write"]}},
         },
         "workspace": {"root": str(workspace)},
     }

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.reliability("S15")]
 ASKED = 5000 if os.environ.get("LOOM_TEST_LONG") else 500
 TIMES = 3.0
 """What a flood may do to the time in which an authenticated client is answered, at p99."""
-NOTICED = 0.015
+NOTICED = 0.03
 """Seconds below which a slower answer is nothing: what a machine's other work costs."""
 EACH = 64 << 10
 """Bytes that a connection may cost before its client has proved who it is."""
