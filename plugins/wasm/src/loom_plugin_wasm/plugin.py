@@ -1,0 +1,35 @@
+"""Wiring of the wasm plugin."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from loom_kernel import Host, hookimpl
+
+from loom_plugin_wasm.settings import Settings, read_tables
+
+
+@hookimpl
+def loom_settings() -> type[Settings]:
+    return Settings
+
+
+@hookimpl
+@asynccontextmanager
+async def loom_attach(host: Host) -> AsyncIterator[None]:
+    base = host.paths.project or Path.cwd()
+    tables = read_tables(host.tables.get("wasm", {}), base)
+    if not tables:
+        yield
+        return
+    from loom_plugin_wasm.keeper import Keeper
+    from loom_plugin_wasm.requests import Requests
+
+    keeper = Keeper(host, tables)
+    Requests(host, keeper).listen()
+    host.health(keeper.health)
+    await keeper.start()
+    yield
+    await keeper.stop()

@@ -1,0 +1,48 @@
+"""The functions that a guest may be given: whatever they are handed is checked."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+MOST_LINES = 64
+"""Lines that one call may log; the rest is left out."""
+LONGEST_LINE = 4096
+"""Characters."""
+
+
+class Offers:
+    """One worker's host functions, independent of the engine."""
+
+    def __init__(self, config: dict[str, str]) -> None:
+        self._config = config
+        self._lines = 0
+
+    def begin(self) -> None:
+        """A new call: it may log again."""
+        self._lines = 0
+
+    def log(self, text: str) -> None:
+        """Write a line to the runtime's log."""
+        self._lines += 1
+        if self._lines <= MOST_LINES:
+            line = text[:LONGEST_LINE].replace("\n", " ")
+        elif self._lines == MOST_LINES + 1:
+            line = f"it logs more than {MOST_LINES} lines in a call; the rest is left out"
+        else:
+            return
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+    def now(self) -> int:
+        """Milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+    def random(self) -> int:
+        """64 random bits, signed."""
+        return int.from_bytes(os.urandom(8), "big", signed=True)
+
+    def config(self, key: str) -> str:
+        """What the owner wrote under *key*; empty = nothing."""
+        return self._config.get(key, "")
