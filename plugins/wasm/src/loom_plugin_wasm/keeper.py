@@ -10,8 +10,9 @@ import msgspec
 from loom import ToolProvider
 from loom.contracts import ToolCall, ToolError
 from loom.pins import Pins
-from loom_kernel import Health, Host, LoomError, decode_json, encode_json
+from loom_kernel import Health, Host, LoomError, decode_json
 
+from loom_plugin_wasm.events import Listener
 from loom_plugin_wasm.manifests import Tool, describe
 from loom_plugin_wasm.module import GuestModule
 from loom_plugin_wasm.settings import Table
@@ -27,6 +28,7 @@ class Keeper:
         self.modules = {
             name: GuestModule(host, name, table, self.pins) for name, table in tables.items()
         }
+        self._listeners = {name: Listener(host, found) for name, found in self.modules.items()}
         self._offered: dict[str, list[str]] = {}
         self._loading = asyncio.Lock()
 
@@ -45,6 +47,7 @@ class Keeper:
         async with self._loading:
             await module.load()
             self._offer(module)
+            self._listeners[name].update()
             await self._provider.announce()
         level = "ready" if module.state == "ready" else f"{module.state}: {module.reason}"
         self._host.log.info("module %s: %s", name, level)

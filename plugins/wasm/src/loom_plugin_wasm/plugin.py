@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loom_kernel import Host, hookimpl
 
 from loom_plugin_wasm.settings import Settings, read_tables
 
+if TYPE_CHECKING:
+    import click
+
 
 @hookimpl
 def loom_settings() -> type[Settings]:
     return Settings
+
+
+@hookimpl
+def loom_add_commands() -> Iterable[click.Command]:
+    from loom_plugin_wasm.commands import wasm
+
+    return [wasm]
 
 
 @hookimpl

@@ -54,3 +54,16 @@ EXPORT(grow) {
     answer("\"refused\"");
     return 0;
 }
+
+/* Answers an event with one of its own, and with one that it may not publish if asked to. */
+EXPORT(handle_event) {
+    uint64_t length = input_length();
+    for (uint64_t i = 0; i + 5 < length; i++)
+        if (input_load_u8(i) == 'e' && input_load_u8(i + 1) == 'v' && input_load_u8(i + 2) == 'i' &&
+            input_load_u8(i + 3) == 'l') {
+            answer("[{\"topic\": \"home.door.opened\"}]");
+            return 0;
+        }
+    answer("[{\"topic\": \"words.counted\", \"data\": {\"count\": 2}}]");
+    return 0;
+}
