@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from wasmtime import wat2wasm
 
 GUESTS = Path(__file__).parent / "guests"
 CLANG = ("clang", "--target=wasm32", "-nostdlib", "-Wl,--no-entry", "-Os")
+WITH_WASI = ("clang", "--target=wasm32-wasi", "-mexec-model=reactor", "-Os")
 
 
-def build_c(source: str, target: Path, *options: str) -> Path:
+def build_c(source: str, target: Path, flags: Sequence[str] = CLANG) -> Path:
     """Compile *source* (a name in guests/) to *target*."""
-    subprocess.run([*CLANG, *options, "-o", target, GUESTS / source], check=True, timeout=60)
+    subprocess.run([*flags, "-o", target, GUESTS / source], check=True, timeout=60)
     return target
 
 
@@ -54,16 +55,18 @@ class App:
         self.tables[name] = {"module": str(module), "kind": kind, **more}
 
     @asynccontextmanager
-    async def running(self, *, trust: bool = True, **settings: Any) -> AsyncIterator[App]:
+    async def running(
+        self, *, trust: bool = True, plugins: Sequence[str] = (), **settings: Any
+    ) -> AsyncIterator[App]:
         """Run it; all modules are trusted and loaded, or refused, when it is entered."""
         config = {
             "wasm": self.tables,
             "plugins": {"wasm": settings},
             "kernel": {"drain_timeout": 1.0},
         }
-        plugins = ("tools", "sandbox", "wasm")
+        names = ("tools", "sandbox", "wasm", *plugins)
         state = self.folder / "state"
-        async with running(*plugins, config=config, project=self.folder, state=state) as runtime:
+        async with running(*names, config=config, project=self.folder, state=state) as runtime:
             self.runtime = runtime
             self.caller, self.owner = runtime.host("caller"), runtime.host("cli")
             self.events = EventRecorder(runtime.host("witness"), "wasm.>")

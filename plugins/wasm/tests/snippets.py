@@ -46,11 +46,14 @@ ECHO_COMPONENT = """(component
   (core instance $i (instantiate $m))
   (type $answer (result string (error string)))
   (func (export "echo") (param "input" string) (result $answer)
-    (canon lift (core func $i "echo") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+    (canon lift (core func $i "echo") (memory (core memory $i "memory"))
+      (realloc (core func $i "realloc"))))
   (func (export "refuse") (param "input" string) (result $answer)
-    (canon lift (core func $i "refuse") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+    (canon lift (core func $i "refuse") (memory (core memory $i "memory"))
+      (realloc (core func $i "realloc"))))
   (func (export "spin") (param "input" string) (result $answer)
-    (canon lift (core func $i "spin") (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))
+    (canon lift (core func $i "spin") (memory (core memory $i "memory"))
+      (realloc (core func $i "realloc")))))
 """
 
 LOGGING_COMPONENT = """(component
@@ -78,5 +81,6 @@ LOGGING_COMPONENT = """(component
     (with "host" (instance (export "log" (func $log)) (export "now" (func $now))))
     (with "libc" (instance $libc))))
   (func (export "run") (param "input" string) (result (result string (error string)))
-    (canon lift (core func $i "run") (memory (core memory $libc "memory")) (realloc (core func $libc "realloc")))))
+    (canon lift (core func $i "run") (memory (core memory $libc "memory"))
+      (realloc (core func $libc "realloc")))))
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loom.contracts import ToolResult
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.feature("PLG-02")]
 EXPORTS = ("count", "echo", "refuse", "mutter", "spin", "remember", "grow")
 
 
-def words(app: App, **more: object) -> None:
+def words(app: App, **more: Any) -> None:
     module = build_c("words.c", app.folder / "words.wasm")
     app.add("words", module, manifest(*EXPORTS), **{"seconds": 0.3, **more})
 

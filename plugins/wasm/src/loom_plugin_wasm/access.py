@@ -27,9 +27,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @classmethod
     def of(cls, table: Table) -> Access:
         """What *table* grants."""
-        return cls(
-            functions=table.functions, hosts=table.hosts, read=table.read, write=table.write
-        )
+        return cls(functions=table.functions, hosts=table.hosts, read=table.read, write=table.write)
 
     @property
     def permissions(self) -> tuple[str, ...]:

@@ -59,13 +59,9 @@ class Launcher:
     async def _start(self, within: Confinement, data: int) -> Process:
         host = self._host
         argv = (sys.executable, "-I", "-m", "loom_plugin_wasm.worker", str(data))
-        command = host.require(Sandbox).confine(
-            Command(argv, environment=ENVIRONMENT), within
-        )
+        command = host.require(Sandbox).confine(Command(argv, environment=ENVIRONMENT), within)
         output = Output(host.log.getChild(self._name), host.clock, LOG_RATE)
-        return await Process.start(
-            command, host.spawn, errors=output.relay, limit=LARGEST_FRAME
-        )
+        return await Process.start(command, host.spawn, errors=output.relay, limit=LARGEST_FRAME)
 
     def frame(self, op: str, module: bytes) -> bytes:
         """The frame that tells a worker of *module* and what it may do."""

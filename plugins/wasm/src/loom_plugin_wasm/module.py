@@ -56,7 +56,7 @@ class GuestModule:
         self.name = name
         self.table = table
         self.manifest = ModuleManifest()
-        self.reason = ""
+        self._reason = ""
         self._host = host
         self._pins = pins
         self._state: State = "loading" if table.enabled else "disabled"
@@ -68,6 +68,11 @@ class GuestModule:
         is_lost = self._pool is not None and self._pool.reason
         return "quarantined" if is_lost else self._state
 
+    @property
+    def reason(self) -> str:
+        """Why it is in that state; empty = all is well."""
+        return self._reason or (self._pool.reason if self._pool is not None else "")
+
     async def load(self) -> None:
         """Examine the module and start its workers; `state` and `reason` tell how it went."""
         await self.stop()
@@ -76,11 +81,11 @@ class GuestModule:
         try:
             found = await asyncio.to_thread(self.examine)
             await self._admit(found)
-            self.manifest, self._state, self.reason = found.manifest, "ready", ""
+            self.manifest, self._state, self._reason = found.manifest, "ready", ""
         except Refusal as refusal:
-            self._state, self.reason = refusal.state, refusal.reason
+            self._state, self._reason = refusal.state, refusal.reason
         except (LoomError, OSError) as error:
-            self._state, self.reason = "failed", str(error)
+            self._state, self._reason = "failed", str(error)
 
     def examine(self) -> Examined:
         """Read it. Nothing of it runs, and nothing is compiled. Blocks.
@@ -132,7 +137,7 @@ class GuestModule:
         return report
 
     async def _admit(self, found: Examined) -> None:
-        """Start workers of *found* if it is trusted, and asks for and needs no more than granted."""
+        """Start workers of *found*, if it is trusted and needs no more than was granted."""
         pin = await asyncio.to_thread(self._pins.get, self.name)
         if pin != found.record:
             what = "has changed since it was trusted" if pin else "was never trusted"

@@ -24,9 +24,7 @@ class Quarantined(LoomError):
 class Pool:
     """*size* workers made by *start*."""
 
-    def __init__(
-        self, host: Host, name: str, start: Start, size: int, restarts: Restarts
-    ) -> None:
+    def __init__(self, host: Host, name: str, start: Start, size: int, restarts: Restarts) -> None:
         self._host = host
         self._name = name
         self._start = start

@@ -118,4 +118,3 @@ def _ending(code: int) -> str:
         hint = "; its worker may have run out of memory" if name == "SIGABRT" else hint
         return f"its worker was ended by {name}{hint}"
     return f"its worker ended with exit code {code}"
-

@@ -7,18 +7,21 @@ reservations that an engine makes without using them not counted.
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from typing import Any, BinaryIO
 
 from loom_plugin_wasm.worker.engines import examine, make_runner
 from loom_plugin_wasm.worker.frames import pack, receive
+from loom_plugin_wasm.worker.offers import ERRORS, say
 from loom_plugin_wasm.worker.orders import Failed, Order, Runner, first_line
 
 
 def main(data: int, given: BinaryIO, said: BinaryIO) -> None:
     """Answer what comes in until nothing does."""
     resource.setrlimit(resource.RLIMIT_DATA, (data << 20, data << 20))
+    os.set_blocking(ERRORS, False)  # a guest that logs too much is not to wait for the log
     desk = Desk()
     while (frame := receive(given)) is not None:
         said.write(pack(*desk.answer(*frame)))
@@ -60,7 +63,7 @@ class Desk:
             try:
                 self._runner.prepare()
             except Exception as error:  # noqa: BLE001  # of an engine; the call meets it again
-                sys.stderr.write(f"<7>no instance could be prepared: {first_line(error)}\n")
+                say(f"<7>no instance could be prepared: {first_line(error)}")
 
 
 def _frozen(value: Any) -> Any:

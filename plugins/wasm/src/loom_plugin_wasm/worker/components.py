@@ -42,8 +42,10 @@ def _names(imports: Any, engine: wasmtime.Engine) -> list[str]:
     """The imports, those of an interface one by one."""
     names: list[str] = []
     for name, wanted in imports.items():
-        parts = wanted.exports(engine) if hasattr(wanted, "exports") else None
-        names += [f"{name}::{part}" for part in parts] if parts else [name]
+        kind = wanted.ty
+        is_interface = isinstance(kind, component.ComponentInstanceType)
+        parts = kind.exports(engine) if is_interface else ()
+        names += [f"{name}::{part}" for part in parts] or [name]
     return names
 
 
@@ -54,9 +56,7 @@ class ComponentRunner:
         self._order = order
         self._offers = Offers(order.config)
         self._engine = make_engine()
-        self._component = component.Component.deserialize_file(
-            self._engine, str(code_file(order))
-        )
+        self._component = component.Component.deserialize_file(self._engine, str(code_file(order)))
         self._linker = component.Linker(self._engine)
         if order.has_wasi:
             self._linker.add_wasip2()

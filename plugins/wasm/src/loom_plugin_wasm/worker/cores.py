@@ -65,7 +65,7 @@ class CoreRunner:
         store = make_store(self._engine, self._order)
         try:
             with self._ticker:
-                exports = self._prepared.instantiate(store).exports(store)
+                exports: Any = self._prepared.instantiate(store).exports(store)
                 if START in exports:
                     exports[START](store)
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:

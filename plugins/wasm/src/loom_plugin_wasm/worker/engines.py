@@ -29,7 +29,7 @@ def examine(order: Order, module: bytes) -> dict[str, Any]:
     """Compile *module* into the cache; its imports and exports. Nothing of it runs."""
     if module.startswith(COMPONENT):
         if order.engine == "extism":
-            raise Failed("error", "it is a component; write kind = \"component\"")
+            raise Failed("error", 'it is a component; write kind = "component"')
         from loom_plugin_wasm.worker.components import compile_component
 
         return compile_component(order, module)

@@ -16,7 +16,7 @@ WASI_PREVIEW1 = "wasi_snapshot_preview1"
 
 @dataclass(frozen=True)
 class Order:
-    """How a module is to be run. Paths are absolute; a guest sees those granted by their own names."""
+    """How a module is to be run. Paths are absolute, in a guest as outside."""
 
     engine: Engine
     cache: str

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import extism
+import extism  # type: ignore[import-untyped]  # it has no types
 from extism import ValType
-from extism.extism import CompiledPlugin
+from extism.extism import CompiledPlugin  # type: ignore[import-untyped]  # it has no types
 
 from loom_plugin_wasm.worker.offers import LONGEST_LINE, Offers
 from loom_plugin_wasm.worker.orders import LARGEST, Failed, Order, first_line
@@ -86,7 +86,9 @@ def _failure(said: str, error: BaseException) -> Failed:
 
 def _functions(order: Order, offers: Offers) -> list[Any]:
     known = {
-        "log": _function("log", (ValType.I64,), (), lambda plugin, given: _log(offers, plugin, given)),
+        "log": _function(
+            "log", (ValType.I64,), (), lambda plugin, given: _log(offers, plugin, given)
+        ),
         "now": _function("now", (), (ValType.I64,), lambda _plugin, _given: offers.now()),
         "random": _function("random", (), (ValType.I64,), lambda _plugin, _given: offers.random()),
     }
