@@ -74,6 +74,23 @@ def app(**options: Any) -> None:
     _make_app(**options)
 
 
+@new.command(name="wasm-tool")
+@click.argument("name")
+@click.option("--lang", type=click.Choice(["c"]), default="c", help="Its language.")
+@SUMMARY
+@PARENT
+@AS_JSON
+def wasm_tool(name: str, lang: str, summary: str, parent: Path, as_json: bool) -> None:
+    """Start a tool in WebAssembly: its source, how to build it, what Loom should know of it.
+
+    \b
+    loom new wasm-tool letters
+    cd letters && make
+    """
+    made = render(f"wasm-tool/{lang}", name, parent, summary)
+    _tell(made, as_json, [f"cd {made}", "make", f"loom wasm trust {name}"])
+
+
 @click.command()
 @click.argument("name")
 @TEMPLATE

@@ -33,7 +33,8 @@ class Pool:
         self._idle: deque[Worker] = deque()
         self._all: set[Worker] = set()
         self._changed = asyncio.Condition()
-        self.losses = 0
+        self._ending: set[asyncio.Task[None]] = set()
+        self._replacing: set[asyncio.Task[None]] = set()
         self.reason = ""
         """Why no worker is started any more; empty = they are."""
 
@@ -58,13 +59,10 @@ class Pool:
         try:
             return await worker.call(export, content, seconds)
         except WorkerGone as gone:
-            self.losses += 1
-            self._drop(worker)
-            self._host.spawn(self._replace(gone.reason), f"replace/{self._name}")
+            self._drop(worker, gone.reason)
             raise
         except BaseException:  # cancelled: the worker was ended, and it is not the module's fault
-            self._drop(worker)
-            self._host.spawn(self._replace(""), f"replace/{self._name}")
+            self._drop(worker, "")
             raise
         finally:
             if worker in self._all:
@@ -78,9 +76,16 @@ class Pool:
                 raise Quarantined(self._name, self.reason)
             return self._idle.popleft()
 
-    def _drop(self, worker: Worker) -> None:
+    def _drop(self, worker: Worker, reason: str) -> None:
+        """End *worker* and start another in its place."""
         self._all.discard(worker)
-        self._host.spawn(worker.aclose(), f"end/{self._name}")
+        for work, tasks in (
+            (worker.aclose(), self._ending),
+            (self._replace(reason), self._replacing),
+        ):
+            task = self._host.spawn(work, f"workers/{self._name}")
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
     async def _replace(self, reason: str) -> None:
         """Start another worker, after a while if it is the module's fault that one was lost."""
@@ -113,6 +118,10 @@ class Pool:
         """End all workers."""
         self.reason = self.reason or "it was stopped"
         await self._tell()
+        for task in self._replacing:
+            task.cancel()
+        if tasks := self._ending | self._replacing:
+            await asyncio.wait(tasks)
         await asyncio.gather(*(worker.aclose() for worker in self._all))
         self._all.clear()
         self._idle.clear()

@@ -51,10 +51,13 @@ class Worker:
             WorkerGone: it cannot be loaded; the process has ended.
         """
         worker = cls(process)
-        answer = await worker.ask(frame, within)
-        if answer.code != "ok":
+        try:
+            answer = await worker.ask(frame, within)
+            if answer.code != "ok":
+                raise WorkerGone(answer.reason)
+        except BaseException:
             await worker.aclose()
-            raise WorkerGone(answer.reason)
+            raise
         return worker
 
     @property
