@@ -24,6 +24,9 @@ TEMPLATE = click.option(
     "--template", type=click.Choice(app_templates()), default="app", help="What to begin with."
 )
 
+BUILDS = {"c": ["make"], "assemblyscript": ["npm ci --ignore-scripts", "npm run build"]}
+"""How a tool in WebAssembly is built, by language."""
+
 
 @click.group()
 def new() -> None:
@@ -76,7 +79,7 @@ def app(**options: Any) -> None:
 
 @new.command(name="wasm-tool")
 @click.argument("name")
-@click.option("--lang", type=click.Choice(["c"]), default="c", help="Its language.")
+@click.option("--lang", type=click.Choice(list(BUILDS)), default="c", help="Its language.")
 @SUMMARY
 @PARENT
 @AS_JSON
@@ -86,9 +89,10 @@ def wasm_tool(name: str, lang: str, summary: str, parent: Path, as_json: bool) -
     \b
     loom new wasm-tool letters
     cd letters && make
+    loom new wasm-tool letters --lang assemblyscript
     """
     made = render(f"wasm-tool/{lang}", name, parent, summary)
-    _tell(made, as_json, [f"cd {made}", "make", f"loom wasm trust {name}"])
+    _tell(made, as_json, [f"cd {made}", *BUILDS[lang], f"loom wasm trust {name}"])
 
 
 @click.command()
