@@ -44,6 +44,15 @@ async def test_a_tool_written_in_c_answers_through_the_broker(app: App) -> None:
     assert sorted(tool.name for tool in listed) == sorted(f"words:{name}" for name in EXPORTS)
 
 
+async def test_tools_may_be_described_in_the_table_itself(app: App) -> None:
+    tool = {"name": "copy", "description": "Copies", "export": "echo", "permissions": ["odd"]}
+    module = build_c("words.c", app.folder / "words.wasm")
+    app.tables["words"] = {"module": str(module), "kind": "extism", "tool": [tool]}
+    async with app.running():
+        (listed,) = (await app.caller.request("tool.list", {"provider": "wasm"})).data["tools"]
+    assert (listed.name, listed.permissions) == ("words:copy", ("odd",))
+
+
 async def test_what_goes_wrong_in_a_guest_is_said_with_a_code(app: App) -> None:
     words(app)
     async with app.running():

@@ -39,20 +39,25 @@ class ModuleManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The function that events are handed to."""
 
 
-def read_module_manifest(name: str, file: Path) -> ModuleManifest:
-    """The manifest of module *name* in *file*. Blocks.
+def read_module_manifest(name: str, table: Table) -> ModuleManifest:
+    """The manifest of module *name*: from *table*, or from the file that it names. Blocks.
 
     Raises:
-        ConfigError: there is none, or it is wrong; the message names the file.
+        ConfigError: there is none, or it is wrong; the message says where.
     """
+    place = "its tools" if table.tool else table.manifest
     try:
-        with file.open("rb") as opened:
-            raw = tomllib.loads(opened.read(LONGEST).decode())
+        raw = {"tool": table.tool} if table.tool else _read(Path(table.manifest))
         return msgspec.convert(raw, ModuleManifest)
     except OSError as error:
-        raise ConfigError(f"[wasm.{name}]: {file}: {error.strerror}") from None
+        raise ConfigError(f"[wasm.{name}]: {place}: {error.strerror}") from None
     except (ValueError, msgspec.ValidationError, RecursionError) as error:
-        raise ConfigError(f"[wasm.{name}]: {file}: {error}") from None
+        raise ConfigError(f"[wasm.{name}]: {place}: {error}") from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    with file.open("rb") as opened:
+        return tomllib.loads(opened.read(LONGEST).decode())
 
 
 def describe(name: str, tool: Tool, table: Table) -> ToolDescriptor:

@@ -101,7 +101,7 @@ class GuestModule:
             raise ConfigError(text) from None
         if len(content) > LARGEST_MODULE:
             raise ConfigError(f"[wasm.{self.name}]: the module is over {LARGEST_MODULE >> 20} MiB")
-        manifest = read_module_manifest(self.name, Path(self.table.manifest))
+        manifest = read_module_manifest(self.name, self.table)
         digest = sha256(content).hexdigest()
         record = {
             "sha256": digest,

@@ -31,6 +31,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     kind: Literal["extism", "component"]
     manifest: str = ""
     """The file that describes its tools; the module's name with `.toml`, if it is not said."""
+    tool: tuple[dict[str, Any], ...] = ()
+    """Its tools, if they are described here and in no file."""
     enabled: bool = True
     memory: int = 64
     seconds: float = 1.0
