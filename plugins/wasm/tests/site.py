@@ -61,7 +61,10 @@ class App:
         """Run it; all modules are trusted and loaded, or refused, when it is entered."""
         config = {
             "wasm": self.tables,
-            "plugins": {"wasm": settings},
+            "plugins": {
+                "wasm": settings,
+                "tools": {"default_grants": ["fs.read", "fs.write"]},
+            },
             "kernel": {"drain_timeout": 1.0},
         }
         names = ("tools", "sandbox", "wasm", *plugins)

@@ -175,15 +175,20 @@ async def test_wasi_gives_no_more_than_the_folders_that_were_granted(app: App) -
     async with app.running():
         state, said = await app.state("none")
         assert (state, "wasi_snapshot_preview1::fd_write" in said) == ("refused", True)
-        app.caller = app.runtime.host("trusted")
         for name, path, read, written in (
             ("reads", data / "a.txt", 1, 0),
             ("reads", data / "link", 0, 0),
             ("reads", data / "../state", 0, 0),
             ("reads", Path("/etc/passwd"), 0, 0),
+            ("reads", data / "new.txt", 0, 0),
+            ("writes", data / "link", 0, 0),
+            ("writes", app.folder / "loom.toml", 0, 0),
+            ("writes", data / "new.txt", 0, 1),
         ):
             found = await app.call(f"{name}:probe", {"path": str(path)})
             assert found.output == {"read": read, "written": written, "variables": 0}, path
+        assert (data / "new.txt").exists()
+        assert not (app.folder / "loom.toml").exists()
 
 
 def build_wasi(app: App) -> Path:
@@ -223,6 +228,7 @@ async def test_a_module_made_to_hurt_the_compiler_hurts_nobody(
         assert time.monotonic() - begin < 20
         assert lag.worst < 0.5
         state, reason = await app.state("evil")
+        print(state, reason[:300])
         assert state in ("untrusted", "refused", "failed", "ready")
         assert said in reason
         assert (await app.call("plain:run")).output == 1
@@ -271,3 +277,24 @@ async def test_extism_keeps_the_same_limits(app: App, export: str) -> None:
         expected = {"spin": ("ACTION_TIMEOUT", "timeout"), "grow": ("ACTION_ERROR", "memory")}
         assert (result.code, reason(result)) == expected[export], result
         assert (await app.call("words:echo", {"a": 1})).output == {"a": 1}
+
+
+@pytest.mark.parametrize("body", ["table", "start"])
+async def test_extism_s_own_gaps_end_with_the_worker_and_not_with_the_runtime(
+    app: App, body: str
+) -> None:
+    texts = {
+        "table": '(module (memory (export "memory") 1) (table $t 1 funcref) (func (export "run")'
+        " (result i32) (loop $l (br_if $l (i32.ne (table.grow $t (ref.null func)"
+        " (i32.const 1000000)) (i32.const -1)))) (i32.const 1)))",
+        "start": '(module (memory (export "memory") 1) (func $s (loop $l (br $l))) (start $s)'
+        ' (func (export "run") (result i32) (i32.const 1)))',
+    }
+    app.add(
+        "evil", build_wat(texts[body], app.folder / "evil.wasm"), manifest("run"), seconds=LIMIT
+    )
+    async with app.running(max_restarts=100):
+        for _ in range(2):
+            result = await app.call("evil:run", timeout=20.0)
+            assert result.code in ("ACTION_ERROR", "ACTION_TIMEOUT"), result
+        assert workers_memory() < 512 << 20

@@ -84,6 +84,8 @@ async def test_what_was_not_granted_is_refused_by_name(app: App) -> None:
     module = build_wat(LOGS, app.folder / "logs.wasm")
     app.add("logs", module, manifest("run"), "component")
     app.add("granted", module, manifest("run"), "component", functions=["log"])
+    web = '(module (import "extism:host/env" "http_request" (func (param i64 i64) (result i64))))'
+    app.add("web", build_wat(web, app.folder / "web.wasm"), manifest("run"))
     wasi = build_c("words.c", app.folder / "words.wasm")
     app.add("words", wasi, manifest("echo"))
     async with app.running():
@@ -94,6 +96,8 @@ async def test_what_was_not_granted_is_refused_by_name(app: App) -> None:
         assert (await app.state("granted"))[0] == "ready"
         assert (await app.state("words"))[0] == "ready"
         assert (await app.call("logs:run")).code == "CAPABILITY_ERROR"
+        http = "it imports what was not granted: extism:host/env::http_request"
+        assert await app.state("web") == ("refused", http)
 
 
 @pytest.mark.feature("SEC-05")

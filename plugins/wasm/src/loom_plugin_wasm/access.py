@@ -21,18 +21,19 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     functions: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    """Nobody can grant these: the engine follows redirects to any other host."""
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, table: Table) -> Access:
         """What *table* grants."""
-        return cls(functions=table.functions, hosts=table.hosts, read=table.read, write=table.write)
+        return cls(functions=table.functions, read=table.read, write=table.write)
 
     @property
     def permissions(self) -> tuple[str, ...]:
         """The broker's words for it."""
-        words = (("net", self.hosts), ("fs.read", self.read), ("fs.write", self.write))
+        words = (("fs.read", self.read), ("fs.write", self.write))
         return tuple(word for word, given in words if given)
 
     def words(self) -> list[str]:
@@ -57,6 +58,4 @@ def _is_granted(name: str, granted: Access) -> bool:
         return function in granted.functions and function != "wasi"
     if module == "wasi_snapshot_preview1" or module.startswith("wasi:"):
         return "wasi" in granted.functions or bool(granted.read or granted.write)
-    if name.startswith(_HTTP):
-        return bool(granted.hosts)
-    return module == "extism:host/env"
+    return module == "extism:host/env" and not name.startswith(_HTTP)

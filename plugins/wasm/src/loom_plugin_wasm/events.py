@@ -54,9 +54,8 @@ class Listener:
             return  # its own words would come back to it for ever
         module = self._module
         answer = await module.call(self._scope.name, module.manifest.event, _content(envelope))
-        labels = ("untrusted",) if module.table.hosts else ()
         for emission in self._emissions(answer):
-            await self._scope.publish(emission.topic, emission.data, emission.type, labels=labels)
+            await self._scope.publish(emission.topic, emission.data, emission.type)
 
     def _emissions(self, answer: bytes) -> list[Emission]:
         """What *answer* asks for, if all of it may be published."""

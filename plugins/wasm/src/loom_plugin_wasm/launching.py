@@ -16,6 +16,8 @@ from loom_plugin_wasm.worker.frames import pack
 
 OWN = 256
 """MiB that a worker needs for itself."""
+THREADS = 256
+"""Engines start one or two for each processor."""
 LOG_RATE = 64 << 10
 """Bytes a second."""
 LARGEST_FRAME = 4 << 20
@@ -43,7 +45,7 @@ class Launcher:
         table = self._table
         within = Confinement(
             read=(*self._places, str(self._cache), *table.read), write=table.write,
-            network=bool(table.hosts), memory=0,
+            memory=0, processes=THREADS,
         )  # fmt: skip
         return await self._start(within, OWN + 2 * table.memory)
 
@@ -52,7 +54,7 @@ class Launcher:
         settings: Settings = self._host.settings
         within = Confinement(
             read=self._places, write=(str(self._cache),), memory=0,
-            seconds=settings.compile_seconds,
+            seconds=settings.compile_seconds, processes=THREADS,
         )  # fmt: skip
         return await self._start(within, settings.compile_memory)
 
@@ -68,7 +70,7 @@ class Launcher:
         table = self._table
         order: Mapping[str, Any] = {
             "engine": table.kind, "cache": str(self._cache), "memory": table.memory,
-            "seconds": table.seconds, "functions": table.functions, "hosts": table.hosts,
+            "seconds": table.seconds, "functions": table.functions,
             "read": table.read, "write": table.write, "config": table.config,
         }  # fmt: skip
         return pack({"op": op, "order": order}, module)

@@ -72,6 +72,6 @@ def describe(name: str, tool: Tool, table: Table) -> ToolDescriptor:
         timeout=table.seconds * 2 + 1.0,  # it may have to wait for its turn
         hints=tool.hints,
         permissions=tuple(dict.fromkeys((*reach, *tool.permissions))),
-        labels=tuple(dict.fromkeys((*(("untrusted",) if table.hosts else ()), *tool.labels))),
+        labels=tuple(dict.fromkeys(tool.labels)),
         concurrency=table.instances,
     )

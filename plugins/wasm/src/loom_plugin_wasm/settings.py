@@ -38,7 +38,6 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     seconds: float = 1.0
     instances: int = 1
     functions: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     config: dict[str, str] = {}
@@ -96,8 +95,6 @@ def _problem(table: Table) -> str:
     for function in table.functions:
         if function not in FUNCTIONS:
             return f"'functions' names {function!r}; there are {', '.join(FUNCTIONS)}"
-    if table.hosts and table.kind != "extism":
-        return "'hosts' is for kind = \"extism\"; components get no network"
     try:
         for pattern in (*table.subscribe, *table.publish):
             check_pattern(pattern)

@@ -26,7 +26,6 @@ class Order:
     seconds: float = 1.0
     """That a call may take."""
     functions: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     config: dict[str, str] = field(default_factory=dict)
