@@ -98,7 +98,10 @@ class App:
     async def trust(self, name: str) -> Mapping[str, Any]:
         """What the owner is told when trusting *name* as it is now."""
         seen = await self.owner.request("wasm.module.examine", {"name": name}, timeout=60)
-        accepted = {"name": name, "digest": seen.data.get("digest", "")}
+        if seen.data["code"] != "ACTION_OK":
+            failed: Mapping[str, Any] = seen.data
+            return failed
+        accepted = {"name": name, "digest": seen.data["digest"]}
         reply = await self.owner.request("wasm.module.trust", accepted, timeout=60)
         data: Mapping[str, Any] = reply.data
         return data

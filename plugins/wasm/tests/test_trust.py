@@ -88,7 +88,7 @@ async def test_what_was_not_granted_is_refused_by_name(app: App) -> None:
     app.add("web", build_wat(web, app.folder / "web.wasm"), manifest("run"))
     wasi = build_c("words.c", app.folder / "words.wasm")
     app.add("words", wasi, manifest("echo"))
-    async with app.running():
+    async with app.running(plugins=("audit",)):
         asks = "it asks for what [wasm.plain] does not grant: net example.com, random"
         assert await app.state("plain") == ("refused", asks)
         imports = "it imports what was not granted: loom::log"
@@ -96,6 +96,10 @@ async def test_what_was_not_granted_is_refused_by_name(app: App) -> None:
         assert (await app.state("granted"))[0] == "ready"
         assert (await app.state("words"))[0] == "ready"
         assert (await app.call("logs:run")).code == "CAPABILITY_ERROR"
+        journal = [file.read_text("utf-8") for file in app.folder.glob("state/**/audit/**/*.jsonl")]
+        kept = [json.loads(line) for text in journal for line in text.splitlines()]
+        refused = {entry["what"] for entry in kept if entry["event"] == "wasm.module.refused"}
+        assert refused == {"plain", "logs", "web"}
         http = "it imports what was not granted: extism:host/env::http_request"
         assert await app.state("web") == ("refused", http)
 

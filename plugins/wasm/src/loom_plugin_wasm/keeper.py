@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import msgspec
 from loom import ToolProvider
-from loom.contracts import ToolCall, ToolError
+from loom.contracts import Audit, ToolCall, ToolError
 from loom.pins import Pins
-from loom_kernel import Health, Host, LoomError, decode_json
+from loom_kernel import Health, Host, LoomError, ServiceMissing, decode_json
 
 from loom_plugin_wasm.events import Listener
 from loom_plugin_wasm.manifests import Tool, describe
@@ -49,11 +50,17 @@ class Keeper:
             self._offer(module)
             self._listeners[name].update()
             await self._provider.announce()
+        self._record(f"wasm.module.{module.state}", name, module.reason)
         level = "ready" if module.state == "ready" else f"{module.state}: {module.reason}"
         self._host.log.info("module %s: %s", name, level)
         news = {"name": name, "state": module.state, "reason": module.reason}
         await self._host.publish("wasm.module.changed", news, subject=name)
         return module
+
+    def _record(self, event: str, name: str, reason: str) -> None:
+        """Tell the audit, if there is one."""
+        with suppress(ServiceMissing):
+            self._host.require(Audit).record(event, self._host.name, name, reason=reason)
 
     def _offer(self, module: GuestModule) -> None:
         for tool_name in self._offered.pop(module.name, []):

@@ -31,9 +31,7 @@ class Launcher:
         self._name = name
         self._table = table
         self._cache = cache
-        self._places = (
-            *needs(sys.executable), *map(str, _package_paths()),
-        )  # fmt: skip
+        self._places = (*needs(sys.executable), str(Path(__file__).parent))
 
     async def start(self) -> Process:
         """A process that serves the module. Its memory is bounded from the inside.
@@ -74,8 +72,3 @@ class Launcher:
             "read": table.read, "write": table.write, "config": table.config,
         }  # fmt: skip
         return pack({"op": op, "order": order}, module)
-
-
-def _package_paths() -> list[Path]:
-    """Where the worker's own code is, if it is not in the interpreter's folders."""
-    return [Path(__file__).parent]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 Code = Literal["ok", "error", "trap", "timeout", "memory"]
 Engine = Literal["extism", "component"]
@@ -58,14 +58,6 @@ class Runner(Protocol):
         Raises:
             Failed: it does not answer, or not in time.
         """
-        ...
-
-
-class Compiler(Protocol):
-    """Makes the code of a module, once."""
-
-    def __call__(self, order: Order, module: bytes) -> dict[str, Any]:
-        """Keep the code in the cache; its `imports` and `exports`, by name."""
         ...
 
 
