@@ -213,7 +213,7 @@ BOMBS: dict[str, tuple[Callable[[], str], str, str]] = {
     ),
     "compile": (
         lambda: core(
-            "(local.get 0) " + "i32.const 3 i32.mul i32.popcnt " * 400_000 + "drop i64.const 0"
+            "(local.get 0) " + "i32.const 3 i32.mul i32.popcnt " * 1_200_000 + "drop i64.const 0"
         ),
         "untrusted",
         "it was never trusted; look at it: loom wasm trust evil",

@@ -60,11 +60,6 @@ class Worker:
             raise
         return worker
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether it can be asked."""
-        return self._process.code is None
-
     async def call(self, export: str, content: bytes, seconds: float) -> Answer:
         """What *export* of its module answers to *content*, within *seconds* and `GRACE`.
 
