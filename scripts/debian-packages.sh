@@ -5,6 +5,7 @@ set -euo pipefail
 
 packages=(
     git      # the tests read which files are tracked
+    clang lld wasi-libc libclang-rt-14-dev-wasm32 # tests build WebAssembly from C
     bubblewrap # confines the programs that tools start
     make     # the entry to everything
     nodejs   # plugins and tools in JavaScript

@@ -41,7 +41,7 @@ def test_each_shipped_profile_has_exactly_its_features(paths: Paths) -> None:
     assert plugins(paths, "mobile-lite") == ["agents"]
     desktop = [
         "agents", "audit", "bridge", "control", "files", "hosts", "mcp", "native", "process",
-        "sandbox", "timers", "tools",
+        "sandbox", "timers", "tools", "wasm",
     ]  # fmt: skip
     assert plugins(paths, "desktop") == plugins(paths, "desktop-plus") == desktop
     server = ["agents", "audit", "bridge", "control", "timers", "tools"]

@@ -24,6 +24,9 @@ TEMPLATE = click.option(
     "--template", type=click.Choice(app_templates()), default="app", help="What to begin with."
 )
 
+BUILDS = {"c": ["make"], "assemblyscript": ["npm ci --ignore-scripts", "npm run build"]}
+"""How a tool in WebAssembly is built, by language."""
+
 
 @click.group()
 def new() -> None:
@@ -94,6 +97,24 @@ def app(**options: Any) -> None:
     loom new app my-assistant --template voice-assistant
     """
     _make_app(**options)
+
+
+@new.command(name="wasm-tool")
+@click.argument("name")
+@click.option("--lang", type=click.Choice(list(BUILDS)), default="c", help="Its language.")
+@SUMMARY
+@PARENT
+@AS_JSON
+def wasm_tool(name: str, lang: str, summary: str, parent: Path, as_json: bool) -> None:
+    """Start a tool in WebAssembly: its source, how to build it, what Loom should know of it.
+
+    \b
+    loom new wasm-tool letters
+    cd letters && make
+    loom new wasm-tool letters --lang assemblyscript
+    """
+    made = render(f"wasm-tool/{lang}", name, parent, summary)
+    _tell(made, as_json, [f"cd {made}", *BUILDS[lang], f"loom wasm trust {name}"])
 
 
 @click.command()

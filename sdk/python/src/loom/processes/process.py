@@ -91,7 +91,7 @@ class Process:
         spawn(self._wait(), f"process/{self.pid}")
         self.stdin = await self._writer(input_in)
         self.stdout = await self._reader(output_out, limit)
-        spawn(self._hear(errors(await self._reader(error_out, 1 << 13))), f"errors/{self.pid}")
+        spawn(self._hear(errors, await self._reader(error_out, 1 << 13)), f"errors/{self.pid}")
 
     async def _reader(self, descriptor: int, limit: int) -> asyncio.StreamReader:
         reader = asyncio.StreamReader(limit)
@@ -117,9 +117,9 @@ class Process:
         self._signal_group(signal.SIGKILL)  # what it started goes with it
         self._ended.set()
 
-    async def _hear(self, relay: Coroutine[Any, Any, None]) -> None:
+    async def _hear(self, relay: Relay, stream: asyncio.StreamReader) -> None:
         try:
-            await relay
+            await relay(stream)
         finally:
             self._heard.set()
 

@@ -1,0 +1,163 @@
+"""Core modules, by a convention of Loom's own, the smallest there is.
+
+A guest exports `memory`, `loom_alloc(size: i32) -> i32`, and functions
+`(pointer: i32, length: i32) -> i64` whose result is the answer's place: pointer << 32 | length.
+If bit 31 of the length is set, the answer is the message of an error. From the module `loom` it
+may be given `log(pointer, length)`, `now() -> i64`, `random() -> i64` and
+`config(key, key_length, place, size) -> i32`: the length of the value, written if it fits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import wasmtime
+from wasmtime import FuncType, ValType
+
+from loom_plugin_wasm.worker.offers import LONGEST_LINE, Offers
+from loom_plugin_wasm.worker.orders import LARGEST, Failed, Order
+from loom_plugin_wasm.worker.wasmtimes import (
+    Ticker,
+    code_file,
+    failure,
+    make_engine,
+    make_store,
+    ticks,
+)
+
+NAMESPACE = "loom"
+ALLOCATE, START = "loom_alloc", "_initialize"
+_IS_ERROR = 1 << 31
+_NEARLY_ALL = 0.75
+"""Of the memory it may have: if it trapped with that much, it is because there was no more."""
+
+
+def compile_core(order: Order, module: bytes) -> dict[str, Any]:
+    """Compile *module* into the cache; its imports and exports."""
+    made = wasmtime.Module(make_engine(), module)
+    code_file(order).write_bytes(made.serialize())
+    return {
+        "imports": sorted({f"{found.module}::{found.name}" for found in made.imports}),
+        "exports": sorted(found.name for found in made.exports),
+    }
+
+
+class CoreRunner:
+    """A core module; each call has an instance of its own, made before it is needed."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._offers = Offers(order.config)
+        self._engine = make_engine()
+        module = wasmtime.Module.deserialize_file(self._engine, str(code_file(order)))
+        linker = wasmtime.Linker(self._engine)
+        if order.has_wasi:
+            linker.define_wasi()
+        _define(linker, order, self._offers)
+        self._prepared = linker.instantiate_pre(module)
+        self._ticker = Ticker(self._engine)
+        self._next: tuple[wasmtime.Store, Any] | None = None
+
+    def prepare(self) -> None:
+        """See `Runner`."""
+        if self._next is not None:
+            return
+        store = make_store(self._engine, self._order)
+        try:
+            with self._ticker:
+                exports: Any = self._prepared.instantiate(store).exports(store)
+                if START in exports:
+                    exports[START](store)
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
+            raise failure(error) from None
+        self._next = store, exports
+
+    def call(self, export: str, content: bytes) -> bytes:
+        """See `Runner`."""
+        self._offers.begin()
+        self.prepare()
+        if self._next is None:
+            raise Failed("error", "it has no instance")
+        (store, exports), self._next = self._next, None
+        store.set_epoch_deadline(ticks(self._order.seconds))
+        try:
+            with self._ticker:
+                return _exchange(store, exports, export, content)
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
+            raise self._failure(error, store, exports) from None
+
+    def _failure(self, error: Any, store: wasmtime.Store, exports: Any) -> Failed:
+        failed = failure(error)
+        size = exports["memory"].data_len(store)
+        if failed.code == "trap" and size > (self._order.memory << 20) * _NEARLY_ALL:
+            return Failed("memory", "it ran out of the memory it may have")
+        return failed
+
+
+def _exchange(store: wasmtime.Store, exports: Any, export: str, content: bytes) -> bytes:
+    memory, allocate, function = (_part(exports, name) for name in ("memory", ALLOCATE, export))
+    place = allocate(store, len(content)) & 0xFFFFFFFF
+    if place + len(content) > memory.data_len(store):
+        raise Failed("error", f"{ALLOCATE} gave a place outside its memory")
+    memory.write(store, content, place)
+    packed = function(store, _signed(place), len(content))
+    begin, length = (packed >> 32) & 0xFFFFFFFF, packed & 0x7FFFFFFF
+    if length > LARGEST:
+        raise Failed("error", f"its answer is longer than {LARGEST} bytes")
+    if begin + length > memory.data_len(store):
+        raise Failed("error", "its answer lies outside its memory")
+    answer = bytes(memory.read(store, begin, begin + length))
+    if packed & _IS_ERROR:
+        raise Failed("error", answer.decode("utf-8", "replace")[:LONGEST_LINE])
+    return answer
+
+
+def _part(exports: Any, name: str) -> Any:
+    if name not in exports:
+        raise Failed("error", f"it exports no {name!r}")
+    return exports[name]
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 32) if number >= 1 << 31 else number
+
+
+def _define(linker: wasmtime.Linker, order: Order, offers: Offers) -> None:
+    """Give the functions that were granted."""
+
+    def log(caller: wasmtime.Caller, place: int, length: int) -> None:
+        text = _read(caller, place, min(length & 0xFFFFFFFF, LONGEST_LINE))
+        offers.log(text.decode("utf-8", "replace"))
+
+    def config(caller: wasmtime.Caller, place: int, length: int, target: int, size: int) -> int:
+        key = _read(caller, place, min(length & 0xFFFFFFFF, LONGEST_LINE))
+        value = offers.config(key.decode("utf-8", "replace")).encode()
+        if len(value) <= size & 0xFFFFFFFF:
+            _memory(caller, target, len(value)).write(caller, value, target & 0xFFFFFFFF)
+        return len(value)
+
+    i32, i64 = ValType.i32(), ValType.i64()
+    known: dict[str, tuple[FuncType, Any, bool]] = {
+        "log": (FuncType([i32, i32], []), log, True),
+        "now": (FuncType([], [i64]), offers.now, False),
+        "random": (FuncType([], [i64]), offers.random, False),
+        "config": (FuncType([i32, i32, i32, i32], [i32]), config, True),
+    }
+    for name in order.functions:
+        if name in known:
+            linker.define_func(NAMESPACE, name, *known[name])
+
+
+def _read(caller: wasmtime.Caller, place: int, length: int) -> bytes:
+    place &= 0xFFFFFFFF
+    return bytes(_memory(caller, place, length).read(caller, place, place + length))
+
+
+def _memory(caller: wasmtime.Caller, place: int, length: int) -> wasmtime.Memory:
+    """The guest's memory, which holds *length* bytes at *place*."""
+    memory = caller.get("memory")
+    if not isinstance(memory, wasmtime.Memory):
+        raise wasmtime.Trap("a host function was called by a guest that exports no memory")
+    if (place & 0xFFFFFFFF) + length > memory.data_len(caller):
+        raise wasmtime.Trap("a host function was handed a place outside the guest's memory")
+    return memory

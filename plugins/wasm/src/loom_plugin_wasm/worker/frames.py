@@ -1,0 +1,31 @@
+"""Frames between the plugin and a worker: a head in JSON and a body of plain bytes.
+
+Both lengths come first, as two big-endian 32-bit numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any, BinaryIO
+
+LENGTHS = struct.Struct(">II")
+LONGEST_HEAD = 1 << 21
+"""Bytes; a report on a module with very many imports is the longest."""
+
+
+def pack(head: dict[str, Any], body: bytes = b"") -> bytes:
+    """The frame of *head* and *body*."""
+    text = json.dumps(head, separators=(",", ":")).encode()
+    return LENGTHS.pack(len(text), len(body)) + text + body
+
+
+def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+    """The next frame of *stream*; None at its end."""
+    lengths = stream.read(LENGTHS.size)
+    if len(lengths) < LENGTHS.size:
+        return None
+    head, body = LENGTHS.unpack(lengths)
+    text = stream.read(head)
+    content = stream.read(body)
+    return (json.loads(text), content) if len(content) == body else None
