@@ -20,6 +20,11 @@ def say(line: str) -> None:
         os.write(ERRORS, f"{line}\n".encode("utf-8", "replace"))
 
 
+def moment() -> float:
+    """Seconds on a clock that only goes on."""
+    return time.monotonic()
+
+
 class Offers:
     """One worker's host functions, independent of the engine."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import wasmtime
 
+from loom_plugin_wasm.worker.offers import moment
 from loom_plugin_wasm.worker.orders import Failed, Order, first_line
 
 TICK = 0.01
@@ -74,10 +75,17 @@ class Ticker:
         self._is_running = False
 
     def _tick(self) -> None:
+        last = moment()
         while True:
-            self._busy.wait()
+            if not self._busy.is_set():
+                self._busy.wait()
+                last = moment()
             self._never.wait(TICK)
-            self._engine.increment_epoch()
+            # It may have had to wait for its turn: a guest can keep the interpreter busy.
+            passed = max(int((moment() - last) / TICK), 1)
+            last += passed * TICK
+            for _ in range(passed):
+                self._engine.increment_epoch()
             if not self._is_running:
                 self._busy.clear()
                 if self._is_running:  # it began in between
