@@ -68,7 +68,7 @@ async def test_a_handler_that_returns_or_fails_has_settled_its_event(host: Host)
             raise ValueError("no")
 
     received = host.on("a", handler=handle)
-    received.on_settled = lambda event: settled.append(event.data)
+    received.on_settled = lambda event, _: settled.append(event.data)
     for number in range(3):
         await host.publish("a", number)
     await received.wait_idle()
@@ -80,7 +80,7 @@ async def test_a_handler_that_returns_or_fails_has_settled_its_event(host: Host)
 async def test_who_asks_for_the_next_event_is_done_with_the_one_before(host: Host) -> None:
     settled: list[int] = []
     received = host.subscribe("a")
-    received.on_settled = lambda event: settled.append(event.data)
+    received.on_settled = lambda event, _: settled.append(event.data)
     for number in range(2):
         await host.publish("a", number)
     await received.receive()

@@ -96,13 +96,8 @@ class Accounts:
 
 
 def _stats(counts: TopicCounts, backlog: int, subscriptions: int) -> TopicStats:
+    delivered = counts.offered - sum(counts.dropped.values()) - counts.expired - backlog
     return TopicStats(
-        topic=counts.topic,
-        published=counts.published,
-        offered=counts.offered,
-        delivered=counts.offered - sum(counts.dropped.values()) - counts.expired - backlog,
-        dropped=dict(counts.dropped),
-        expired=counts.expired,
-        backlog=backlog,
-        subscriptions=subscriptions,
-    )
+        counts.topic, counts.published, counts.offered, delivered, dict(counts.dropped),
+        counts.expired, backlog, subscriptions,
+    )  # fmt: skip

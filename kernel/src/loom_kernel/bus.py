@@ -83,6 +83,8 @@ class Bus:
         self._filters: list[tuple[int, tuple[str, ...], Filter]] = []
         self.accounts = Accounts(lambda topic: INBOX + ">" if topic.startswith(INBOX) else topic)
         self._subscriptions: dict[Subscription, None] = {}
+        #: Makes the subscriptions that ask to be `durable`; by itself a bus has memory only.
+        self.make_durable: Callable[..., Subscription] = Subscription
         self._blocked: list[tuple[Subscription, Route, Envelope]] = []
         self._refuses_roots = False
         self._is_closed = False
@@ -137,13 +139,17 @@ class Bus:
             if wanting and all(one.needs_credit for one in wanting):
                 raise BackpressureTimeout(topic, wanting[0].name, 0.0)
         taken = self._offer(route, identity, topic, data, type, fields)
-        if self._blocked:  # a filter made another event of it
+        if self._blocked:  # a filter made another event of it, or one is certain to take it
             blocked, self._blocked = self._blocked, []
-            full, _, envelope = blocked[0]
-            for subscription, _, _ in blocked:
+            envelope = blocked[0][2]
+            for certain in (s for s, _, _ in blocked if s.is_certain):
+                certain.ask_credit(envelope)
+            full = [s for s, _, _ in blocked if not s.is_certain]
+            for subscription in full:
                 route.counts.offered += 1
                 subscription.give_up(envelope)
-            raise BackpressureTimeout(topic, full.name, 0.0)
+            if full:
+                raise BackpressureTimeout(topic, full[0].name, 0.0)
         return taken
 
     def _offer(  # noqa: C901  # the hot path: a call more would cost more than it explains
@@ -248,14 +254,13 @@ class Bus:
                 await asyncio.wait(asked.values(), timeout=self._credit_timeout)
         finally:
             late = [full for full, _, _ in blocked if full is own or full.withdraw(asked[full])]
-            taken = sum(not granted.cancelled() and granted.result() for granted in asked.values())
-        for full in late:
-            route.counts.offered += 1
-            full.give_up(envelope)
+            for full in late:
+                route.counts.offered += 1
+                full.give_up(envelope)
         if late:
             patience = 0.0 if late[0] is own else self._credit_timeout
             raise BackpressureTimeout(envelope.topic, late[0].name, patience)
-        return taken
+        return sum(granted.result() for granted in asked.values())
 
     # -- subscribing -------------------------------------------------------------------------
 
@@ -267,7 +272,9 @@ class Bus:
         *qos* and *overflow* (`block`, `drop-oldest`, `drop-newest`, `latest-per-key`,
         `sample:<n>`) say what happens when *capacity* is reached; *types* lets only these event
         types through; members of one *group* share the events; *key* tells `latest-per-key`
-        what an envelope is about (its subject, else its topic).
+        what an envelope is about (its subject, else its topic). With a plugin that keeps events,
+        *durable* is the name under which what was not handled is delivered again, also after a
+        restart; without one it changes nothing.
 
         Raises:
             InvalidTopic: a pattern does not follow the grammar.
@@ -277,8 +284,12 @@ class Bus:
         if not wanted:
             raise ValueError("subscribe to at least one pattern")
         known: dict[str, Any] = {**options, "types": frozenset(options.get("types", ()))}
-        subscription = Subscription(self, wanted, subscriber=subscriber, **known)
-        for pattern in wanted:
+        make = self.make_durable if known.get("durable") else Subscription
+        return self.add(make(self, wanted, subscriber=subscriber, **known))
+
+    def add(self, subscription: Subscription) -> Subscription:
+        """Route to *subscription* what its patterns match."""
+        for pattern in subscription.patterns:
             self._routes.add(pattern, subscription)
         self._subscriptions[subscription] = None
         return subscription
@@ -395,13 +406,9 @@ class Bus:
         )
         if not envelope.topic.startswith("$loom.error"):
             self.publish_error(
-                "ACTION_ERROR",
-                subscription.subscriber,
-                error,
-                topic=envelope.topic,
-                event=envelope.id,
-                subscription=subscription.name,
-            )
+                "ACTION_ERROR", subscription.subscriber, error,
+                topic=envelope.topic, event=envelope.id, subscription=subscription.name,
+            )  # fmt: skip
 
     def publish_error(
         self, code: str, source: str, error: BaseException, /, **details: str

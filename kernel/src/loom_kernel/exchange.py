@@ -29,6 +29,7 @@ class SubscribeOptions(TypedDict, total=False):
     capacity: int
     types: Iterable[str]
     group: str
+    durable: str
     key: Callable[[Envelope], str] | None
 
 

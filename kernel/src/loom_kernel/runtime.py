@@ -305,12 +305,10 @@ class Runtime:
 
 def _make_bus(clock: Clock, settings: BusSettings) -> Bus:
     return Bus(
-        clock,
-        capacity={qos: getattr(settings, qos) for qos in CAPACITY},
-        threshold=settings.threshold,
-        credit_timeout=settings.credit_timeout,
+        clock, capacity={qos: getattr(settings, qos) for qos in CAPACITY},
+        threshold=settings.threshold, credit_timeout=settings.credit_timeout,
         max_payload=settings.max_payload,
-    )
+    )  # fmt: skip
 
 
 def _convert(raw: Mapping[str, Any], shape: Any) -> Any:

@@ -69,6 +69,11 @@ class Subscription:
     While the consumer works on an envelope, what it publishes is caused by that envelope.
     """
 
+    #: Whether the bus may append to `queue`, and a consumer take from it, past the methods.
+    is_direct = True
+    #: Whether it takes, sooner or later, all that it asks publishers to wait for.
+    is_certain = False
+
     def __init__(
         self,
         bus: Router,
@@ -81,6 +86,7 @@ class Subscription:
         capacity: int | None = None,
         types: frozenset[str] = frozenset(),
         group: str = "",
+        durable: str = "",
         key: Callable[[Envelope], str] | None = None,
     ) -> None:
         _check(qos, overflow, capacity)
@@ -92,6 +98,7 @@ class Subscription:
         self.capacity = bus.capacity[qos] if capacity is None else capacity
         self.types = types
         self.group = group
+        self.durable = durable
         self.is_closed = False
         self.offered = self.delivered = self.expired = self.failed = 0
         self.dropped: dict[str, int] = {}
@@ -101,8 +108,8 @@ class Subscription:
         self.is_busy = self.has_handler = False
         #: How many tasks its handler left at work; the drain waits for them too.
         self.beside = 0
-        #: Told of each envelope when its handler is done with it.
-        self.on_settled: Callable[[Envelope], None] | None = None
+        #: Told of each envelope when its handler is done with it, and of the handler's failure.
+        self.on_settled: Callable[[Envelope, BaseException | None], None] | None = None
         #: Whether the handler, which goes on beside, calls `settle` itself.
         self.settles_late = False
         self._held: Envelope | None = None
@@ -111,8 +118,7 @@ class Subscription:
         self._bus = bus
         self._outer = _NOT_ENTERED
         self._idle: asyncio.Event | None = None
-        self._gap = 0
-        self._sample = 0
+        self._gap = self._sample = 0
         self._credit: deque[tuple[asyncio.Future[bool], Envelope]] = deque()
         if self.overflow.startswith("sample:"):
             self._sample = int(self.overflow[7:])
@@ -242,8 +248,8 @@ class Subscription:
         self.is_simple = False
         return False
 
-    def _next(self) -> Envelope:
-        """Take one envelope from the backlog, and let a publisher in who waits for the room."""
+    def take(self) -> Envelope:
+        """One envelope from the backlog; a publisher who waits for the room is let in."""
         envelope = self.backlog.take()
         if self._credit:
             self._grant()
@@ -261,6 +267,7 @@ class Subscription:
         self._gap += envelope.dropped_before
         self.is_simple = self.is_simple and not self._gap
         self._bus.accounts.of(envelope.topic).expired += 1
+        self.settle(envelope)
         return True
 
     def _grant(self) -> None:
@@ -275,7 +282,8 @@ class Subscription:
 
     def _simplify(self) -> None:
         """Return to the fast path if nothing needs the slow one."""
-        self.is_simple = self.backlog.is_plain and not (self._credit or self._gap)
+        is_simple = self.backlog.is_plain and not (self._credit or self._gap)
+        self.is_simple = self.is_direct and is_simple
         is_plain = self.is_simple and not self.types and not self._sample
         self.fast_limit = self.capacity if is_plain else 0
 
@@ -302,23 +310,27 @@ class Subscription:
                     if queue and self.is_simple:
                         envelope = take()
                     elif self.queued:
-                        envelope = self._next()
+                        envelope = self.take()
                     else:
                         break
                     if envelope.expires and self._has_expired(envelope):
                         continue
                     self.delivered += 1
                     set_cause(envelope)
+                    failure: BaseException | None = None
                     try:
                         await handler(envelope)
                     except asyncio.CancelledError as error:
                         if _is_cancelled():
                             raise
-                        self._fail(error, envelope)  # the handler's own, leaked
+                        failure = error  # the handler's own, leaked
                     except (Exception, SystemExit) as error:  # noqa: BLE001  # delivery: reported
-                        self._fail(error, envelope)
+                        failure = error
+                    if failure is not None:
+                        self.failed += 1
+                        self._bus.report(failure, self, envelope)
                     if self.on_settled is not None and not self.settles_late:
-                        self.on_settled(envelope)
+                        self.on_settled(envelope, failure)
                 else:
                     await asyncio.sleep(0)
             finally:
@@ -327,14 +339,10 @@ class Subscription:
                 if self._idle is not None:
                     self._idle.set()
 
-    def settle(self, envelope: Envelope) -> None:
+    def settle(self, envelope: Envelope, failure: BaseException | None = None) -> None:
         """Tell whoever wants to know that what went on beside is done with *envelope*."""
         if self.on_settled is not None:
-            self.on_settled(envelope)
-
-    def _fail(self, error: BaseException, envelope: Envelope) -> None:
-        self.failed += 1
-        self._bus.report(error, self, envelope)
+            self.on_settled(envelope, failure)
 
     async def wait_idle(self) -> None:
         """Wait until the handler is done with what it has; at once if it is the one who asks."""
@@ -351,7 +359,7 @@ class Subscription:
             held, self._held = self._held, None
             self.settle(held)
         while await self._wait_backlog():
-            envelope = self._next()
+            envelope = self.take()
             if not (envelope.expires and self._has_expired(envelope)):
                 self.delivered += 1
                 if self.on_settled is not None:
@@ -365,7 +373,7 @@ class Subscription:
         queue, take = self.queue, self.queue.popleft
         while not taken and await self._wait_backlog():
             while len(taken) < limit and (queue or self.queued):
-                envelope = take() if self.is_simple else self._next()
+                envelope = take() if self.is_simple else self.take()
                 if not (envelope.expires and self._has_expired(envelope)):
                     taken.append(envelope)
         self.delivered += len(taken)

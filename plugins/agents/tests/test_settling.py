@@ -29,7 +29,7 @@ class Desk:
         actor = Actor(self.host, definition, patience=patience)
         await actor.start()
         assert actor._mailbox is not None
-        actor._mailbox.on_settled = lambda event: self.settled.append(event.data)
+        actor._mailbox.on_settled = lambda event, _: self.settled.append(event.data)
         return actor
 
     async def _handle(self, host: Host, event: Envelope) -> None:

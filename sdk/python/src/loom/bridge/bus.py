@@ -327,7 +327,7 @@ class RemoteBus:
         elif subscription.offer(event) is not True:
             self._settled(event)
 
-    def _settled(self, event: Envelope) -> None:
+    def _settled(self, event: Envelope, failure: BaseException | None = None) -> None:
         if self._live.pop(event.delivery, None) is not None:
             self._client.settle(event.delivery)
 
