@@ -47,19 +47,15 @@ class Router(Protocol):
 
     def listen(self, subscription: Subscription, pattern: str) -> None:
         """Route *pattern* to *subscription* too."""
-        ...
 
     def unlisten(self, subscription: Subscription, pattern: str) -> None:
         """Stop routing *pattern* to *subscription*."""
-        ...
 
     def forget(self, subscription: Subscription) -> None:
         """Stop routing anything to *subscription*."""
-        ...
 
     def report(self, error: BaseException, subscription: Subscription, envelope: Envelope) -> None:
         """Tell that the handler of *subscription* failed on *envelope*."""
-        ...
 
 
 class Subscription:
