@@ -83,7 +83,6 @@ class Bus:
         self._filters: list[tuple[int, tuple[str, ...], Filter]] = []
         self.accounts = Accounts(lambda topic: INBOX + ">" if topic.startswith(INBOX) else topic)
         self._subscriptions: dict[Subscription, None] = {}
-        #: Makes the subscriptions that ask to be `durable`; by itself a bus has memory only.
         self.make_durable: Callable[..., Subscription] = Subscription
         self._blocked: list[tuple[Subscription, Route, Envelope]] = []
         self._refuses_roots = False
@@ -254,9 +253,9 @@ class Bus:
                 await asyncio.wait(asked.values(), timeout=self._credit_timeout)
         finally:
             late = [full for full, _, _ in blocked if full is own or full.withdraw(asked[full])]
-            for full in late:
-                route.counts.offered += 1
-                full.give_up(envelope)
+        for full in late:
+            route.counts.offered += 1
+            full.give_up(envelope)
         if late:
             patience = 0.0 if late[0] is own else self._credit_timeout
             raise BackpressureTimeout(envelope.topic, late[0].name, patience)
@@ -272,9 +271,8 @@ class Bus:
         *qos* and *overflow* (`block`, `drop-oldest`, `drop-newest`, `latest-per-key`,
         `sample:<n>`) say what happens when *capacity* is reached; *types* lets only these event
         types through; members of one *group* share the events; *key* tells `latest-per-key`
-        what an envelope is about (its subject, else its topic). With a plugin that keeps events,
-        *durable* is the name under which what was not handled is delivered again, also after a
-        restart; without one it changes nothing.
+        what an envelope is about (its subject, else its topic). If a plugin keeps events, what was
+        not handled is delivered again under the name *durable*, also after a restart.
 
         Raises:
             InvalidTopic: a pattern does not follow the grammar.
