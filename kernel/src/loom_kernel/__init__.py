@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from loom_kernel.routing import Filter
     from loom_kernel.runtime import Runtime, StopReport
     from loom_kernel.service import StateLock, serve
-    from loom_kernel.subscription import Qos, Subscription
+    from loom_kernel.subscription import Handler, Qos, Subscription
     from loom_kernel.topics import TopicMap, check_pattern, check_topic, matches
 
 _HOMES = {
@@ -78,7 +78,7 @@ _HOMES = {
     "routing": ("Filter",),
     "runtime": ("Runtime", "StopReport"),
     "service": ("StateLock", "serve"),
-    "subscription": ("Qos", "Subscription"),
+    "subscription": ("Handler", "Qos", "Subscription"),
     "topics": ("TopicMap", "check_pattern", "check_topic", "matches"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -107,6 +107,7 @@ __all__ = [
     "EnvelopeFields",
     "Exchange",
     "Filter",
+    "Handler",
     "Health",
     "HopLimitExceeded",
     "Host",

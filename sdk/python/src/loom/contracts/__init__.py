@@ -39,6 +39,7 @@ from loom.contracts.collaboration import (
     Settlement,
     Summary,
 )
+from loom.contracts.deliveries import HandlerTimeout, Reject, Retry, States
 from loom.contracts.hosts import ActionSink, EventSource, HostAdapter
 from loom.contracts.messages import read
 from loom.contracts.sandboxes import Command, Confinement, Sandbox
@@ -89,17 +90,21 @@ __all__ = [
     "Decision",
     "ErrorCode",
     "EventSource",
+    "HandlerTimeout",
     "HostAdapter",
     "Mailboxes",
     "Member",
     "Outcome",
     "Preparation",
     "Provider",
+    "Reject",
     "Rejection",
     "RemoteTools",
     "ReplyShortage",
+    "Retry",
     "Sandbox",
     "Settlement",
+    "States",
     "Summary",
     "Ticket",
     "ToolCall",

@@ -1,0 +1,400 @@
+"""The journal: between the bus, the log on the disk, and those who consume durably.
+
+publish → intake → batch → commit → the publisher goes on, and every consumer is given the event
+handler → settled → progress, state and what else it kept, in one commit
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+from loom_kernel import Bus, Envelope, Health, Host, LoomError, current, detached
+
+from loom_plugin_journal.consumer import Consumer
+from loom_plugin_journal.flight import Flight, Letter, Progress
+from loom_plugin_journal.records import (
+    Append,
+    Batch,
+    JournalDamaged,
+    JournalUnavailable,
+    Receipt,
+    Store,
+    body_of,
+    encode,
+)
+from loom_plugin_journal.settings import Settings
+from loom_plugin_journal.slots import Slots
+from loom_plugin_journal.subscription import DurableSubscription, Intake
+from loom_plugin_journal.writer import Writer
+
+CHUNK = 512
+"""Records that are read at once for a consumer that is behind."""
+TOPICS = 10_000
+"""Topics of which is remembered who consumes them."""
+IDEMPOTENCY = "idempotency-key"
+"""The entry of an event's metadata by which a repeated one is recognised."""
+AGAIN = 1.0
+"""Seconds after which a journal that could not write tries to."""
+_PRIVATE = ("$", "dlq.")
+"""Topics that are never written down: the runtime's own, and what tells of dead letters."""
+
+
+class Journal:
+    """Keeps events for durable consumers. Everything but the store is in the event loop."""
+
+    def __init__(self, host: Host, store: Store, slots: Slots, settings: Settings) -> None:
+        self.random = host.random
+        self.most_failures = settings.deliveries
+        self.most_crashes = settings.crashes
+        self.consumers: dict[str, Consumer] = {}
+        self.trouble = ""
+        """Why nothing can be written now."""
+        self.counts = {"written": 0, "repeated": 0, "commits": 0, "refused": 0}
+        self._host = host
+        self._bus = _bus(host)
+        self._store = store
+        self._slots = slots
+        self._settings = settings
+        self._waiting: list[tuple[asyncio.Future[int], Envelope]] = []
+        """Who waits for the appends of the next batch, and of which event."""
+        self._written: list[tuple[asyncio.Future[int], Envelope]] = []
+        """The same of the batch that is being written."""
+        self._interests: dict[str, tuple[Consumer, ...]] = {}
+        self._changed: dict[Consumer, None] = {}
+        self._handled: dict[tuple[str, str], tuple[Consumer, Flight]] = {}
+        """What handlers work on: by consumer's subscriber and event id."""
+        self._reading: dict[str, asyncio.Task[None]] = {}
+        self._intake = Intake(self, self._bus, settings.topics or ("$loom.journal.unused",))
+        self._restore()
+        self.writer = Writer(store, self)
+        self._bus.add(self._intake)
+        self._bus.make_durable = self._make
+
+    @property
+    def last(self) -> int:
+        """The newest record."""
+        return self._store.last
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether publishers should not even try."""
+        return bool(self.trouble) or self._lag() > self._settings.max_lag
+
+    def _lag(self) -> int:
+        floors = [consumer.floor for consumer in self.consumers.values()]
+        return self.last + 1 - min(floors) if floors else 0
+
+    def now(self) -> float:
+        """See `Line`."""
+        return self._host.clock.time()
+
+    # -- starting ----------------------------------------------------------------------------
+
+    def _restore(self) -> None:
+        """Take up every consumer where it was, and count what was being handled as crashed."""
+        for name, data in self._store.scan("consumer"):
+            progress = msgspec.msgpack.decode(data, type=Progress)
+            self._enter(name, progress)
+        known = self._store.get("meta", "consumers")
+        if known is not None and (
+            missing := set(msgspec.msgpack.decode(known, type=list[str])) - set(self.consumers)
+        ):
+            raise JournalDamaged(f"the progress of {', '.join(sorted(missing))} is missing")
+        numbers = {consumer.number: consumer for consumer in self.consumers.values()}
+        batch = Batch()
+        for number, sequence in self._slots.left():
+            if (consumer := numbers.get(number)) is not None:
+                consumer.crashed(sequence)
+                batch.values["consumer", consumer.name] = encode(consumer.progress())
+        if batch:  # before anybody is given one of them again
+            batch.is_flushed = True
+            self._store.commit(batch)
+        self._slots.clear()
+
+    def _enter(self, name: str, progress: Progress) -> Consumer:
+        consumer = Consumer(self, name, progress, self._settings.window)
+        self.consumers[name] = consumer
+        self._listen_to(consumer.patterns)
+        return consumer
+
+    def _listen_to(self, patterns: tuple[str, ...]) -> None:
+        for pattern in patterns:
+            self._intake.add(pattern)
+        self._interests.clear()
+
+    # -- publishers --------------------------------------------------------------------------
+
+    def takes(self, envelope: Envelope) -> bool:
+        """Whether *envelope* is to be written down.
+
+        A request whose asker waits at an inbox is not: an answer after a restart is nobody's.
+        """
+        topic = envelope.topic
+        return not (topic.startswith(_PRIVATE) or envelope.reply_to.startswith("$inbox."))
+
+    def append(self, envelope: Envelope) -> asyncio.Future[int]:
+        """Have *envelope* written; the future gives the number of its consumers.
+
+        Raises (in the future):
+            JournalUnavailable: it is not written, and will not be.
+            PayloadNotSerializable: it cannot be.
+        """
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(_seen)
+        try:
+            if self.trouble:
+                raise JournalUnavailable(f"the journal cannot write: {self.trouble}")
+            space, key = self._key(envelope)
+            append = Append(envelope.topic, body_of(envelope), envelope.time, space, key)
+        except LoomError as error:
+            future.set_exception(error)
+            return future
+        self._waiting.append((future, envelope))
+        self.writer.append(append, flushed=self._is_flushed(envelope.topic))
+        return future
+
+    def _key(self, envelope: Envelope) -> tuple[str, str]:
+        """By what a repetition of *envelope* is recognised; nothing if it cannot be one."""
+        if own := envelope.metadata.get(IDEMPOTENCY):
+            return "key", f"{envelope.topic}/{own}"
+        if not envelope.causation_id:
+            return "", ""
+        found = self._handled.get((envelope.sender, envelope.causation_id))
+        if found is None:
+            return "", ""
+        consumer, flight = found
+        return "step", f"{consumer.name}/{flight.step(f'{envelope.topic}/{envelope.type}')}"
+
+    def _is_flushed(self, topic: str) -> bool:
+        """Whether somebody wants it to survive a power cut: all but background consumers do."""
+        consumers = self._interested(topic)
+        outlets = [outlet for consumer in consumers for outlet in consumer.outlets]
+        return not outlets or any(outlet.qos != "background" for outlet in outlets)
+
+    def _interested(self, topic: str) -> tuple[Consumer, ...]:
+        known = self._interests.get(topic)
+        if known is None:
+            if len(self._interests) >= TOPICS:
+                self._interests.clear()
+            known = tuple(c for c in self.consumers.values() if c.wants(topic))
+            self._interests[topic] = known
+        return known
+
+    # -- consumers ---------------------------------------------------------------------------
+
+    def _make(self, bus: Bus, patterns: tuple[str, ...], **options: Any) -> DurableSubscription:
+        limit = 0.0 if options.get("name", "").startswith("agent:") else self._settings.ack_wait
+        return DurableSubscription(bus, patterns, journal=self, time_limit=limit, **options)
+
+    def consumer(self, outlet: DurableSubscription) -> Consumer:
+        """The consumer under the name that *outlet* asks for, made if it is new.
+
+        Raises:
+            LoomError: somebody else consumes under it, and they are no group.
+        """
+        name = outlet.durable
+        consumer = self.consumers.get(name)
+        if consumer is None:
+            numbers = [known.number for known in self.consumers.values()]
+            progress = Progress(
+                max(numbers, default=0) + 1, (), self.last + 1, [], {}, self.now(),
+            )  # fmt: skip
+            consumer = self._enter(name, progress)
+            self.writer.put("meta", "consumers", encode(sorted(self.consumers)))
+        elif consumer.outlets and not (outlet.group and outlet.group == consumer.outlets[0].group):
+            raise LoomError(f"{name!r} is consumed by {consumer.outlets[0].subscriber!r} already")
+        consumer.types = outlet.types
+        consumer.listen(outlet.patterns)
+        self._listen_to(outlet.patterns)
+        return consumer
+
+    def listen(self, outlet: DurableSubscription) -> None:
+        """*outlet* has other patterns now."""
+        outlet.consumer.listen(outlet.patterns)
+        self._listen_to(outlet.patterns)
+
+    def forget(self, name: str) -> None:
+        """Keep nothing for *name* any more.
+
+        Raises:
+            LoomError: there is none, or somebody consumes under it.
+        """
+        consumer = self.consumers.get(name)
+        if consumer is None:
+            raise LoomError(f"there is no durable consumer {name!r}")
+        if consumer.outlets:
+            raise LoomError(f"{name!r} is consumed by {consumer.outlets[0].subscriber!r}; stop it")
+        del self.consumers[name]
+        self._changed.pop(consumer, None)
+        self._interests.clear()
+        self.writer.put("consumer", name, None)
+        self.writer.put("meta", "consumers", encode(sorted(self.consumers)))
+
+    # -- Line: what a consumer asks ----------------------------------------------------------
+
+    def occupy(self, consumer: Consumer, flight: Flight) -> None:
+        flight.slot = self._slots.take(consumer.number, flight.sequence)
+        for outlet in consumer.outlets:
+            self._handled[outlet.subscriber, flight.envelope.id] = consumer, flight
+
+    def release(self, consumer: Consumer, flight: Flight) -> None:
+        self._slots.free(flight.slot)
+        flight.slot = -1
+        for outlet in consumer.outlets:
+            self._handled.pop((outlet.subscriber, flight.envelope.id), None)
+
+    def keep(self, consumer: Consumer, flight: Flight) -> None:
+        self.writer.batch.values.update(flight.keeps)
+        if flight.steps or flight.tries.failures or flight.tries.crashes:
+            self.writer.batch.removals.append(("step", f"{consumer.name}/{flight.envelope.id}/"))
+
+    def bury(self, letter: Letter) -> None:
+        self.writer.put("letter", letter.id, encode(letter))
+        event = letter.summary()
+        self._host.log.error("event %(event)s on %(topic)s is given up: %(reason)s", event)
+        self._host.spawn(self._tell(f"dlq.{event['topic']}", event), f"bury/{letter.id}")
+
+    async def _tell(self, topic: str, data: Any) -> None:
+        with detached():
+            await self._host.publish(topic, data)
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        self._host.spawn(self._wait(seconds, act), "retry")
+
+    async def _wait(self, seconds: float, act: Callable[[], None]) -> None:
+        current.set(None)
+        await self._host.clock.sleep(seconds)
+        act()
+
+    def changed(self, consumer: Consumer) -> None:
+        self._changed[consumer] = None
+        self.writer.call()
+
+    def lags(self, consumer: Consumer) -> None:
+        if consumer.name not in self._reading and consumer.has_room:
+            task = self._host.spawn(self._catch_up(consumer), f"read/{consumer.name}")
+            self._reading[consumer.name] = task
+            task.add_done_callback(partial(self._has_read, consumer))
+
+    def _has_read(self, consumer: Consumer, task: asyncio.Task[None]) -> None:
+        self._reading.pop(consumer.name, None)
+        if not task.cancelled() and task.exception() is None and consumer.is_behind:
+            self.lags(consumer)
+
+    async def _catch_up(self, consumer: Consumer) -> None:
+        """Give *consumer* what it missed, from the log, until it has no room or is up to date."""
+        current.set(None)
+        known = {flight.sequence for flight in consumer.flights.values()}
+        for sequence in [left for left in consumer.left if left not in known]:
+            for record in await asyncio.to_thread(self._store.read, sequence, 1):
+                if consumer.outlets:
+                    consumer.admit(record.sequence, record.envelope())
+        while consumer.has_room:
+            if consumer.next > self.last:
+                consumer.is_behind = False
+                return
+            for record in await asyncio.to_thread(self._store.read, consumer.next, CHUNK):
+                if not consumer.has_room:
+                    return
+                if record.sequence == consumer.next:  # nobody gave it away meanwhile
+                    consumer.next += 1
+                    consumer.read(record)
+
+    # -- Commits: what the writer tells ------------------------------------------------------
+
+    def before_commit(self, batch: Batch) -> None:
+        for consumer in self._changed:
+            batch.values["consumer", consumer.name] = encode(consumer.progress())
+        self._changed.clear()
+        self._written, self._waiting = self._waiting, []
+
+    def committed(self, batch: Batch, receipts: list[Receipt]) -> None:
+        self.counts["commits"] += 1
+        if self.trouble:
+            self._host.log.warning("the journal writes again")
+            self.trouble = ""
+        written, self._written = self._written, []
+        for receipt, (future, envelope) in zip(receipts, written, strict=True):
+            consumers: tuple[Consumer, ...] = ()
+            if receipt.is_duplicate:
+                self.counts["repeated"] += 1
+            else:
+                self.counts["written"] += 1
+                consumers = self._interested(envelope.topic)
+                for consumer in consumers:
+                    consumer.offer(receipt.sequence, envelope)
+            if not future.done():
+                future.set_result(len(consumers))
+        for consumer in self.consumers.values():
+            if not consumer.is_behind:
+                consumer.next = self.last + 1
+            elif consumer.outlets:
+                self.lags(consumer)
+
+    def refused(self, batch: Batch, error: BaseException) -> None:
+        """Nothing of *batch* was written: its publishers are told, the rest is tried again."""
+        self.counts["refused"] += len(batch.appends)
+        if not self.trouble:
+            self._host.log.error("the journal cannot write: %s", error)
+            self._host.tell_error("ACTION_ERROR", error, store=self._settings.store)
+        self.trouble = str(error)
+        written, self._written = self._written, []
+        for future, envelope in written:
+            if not future.done():
+                text = f"{envelope.topic} was not written: {error}"
+                future.set_exception(JournalUnavailable(text))
+        self._repeat(batch)
+
+    def _repeat(self, batch: Batch) -> None:
+        """Keep for a later commit what is not an event: nobody else would write it again."""
+        next_one = self.writer.batch
+        next_one.removals[:0] = batch.removals
+        next_one.values = {**batch.values, **next_one.values}
+        self.later(AGAIN, self.writer.call)
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def health(self) -> Health:
+        """What it holds, and whether it can write."""
+        left = float(sum(len(consumer.left) for consumer in self.consumers.values()))
+        metrics = {name: float(count) for name, count in self.counts.items()}
+        metrics |= {"records": float(self.last - self._store.first + 1), "left": left}
+        return Health(not self.trouble, self.trouble or "ok", metrics | {"lag": float(self._lag())})
+
+    async def aclose(self) -> None:
+        """Write what is left and close the store."""
+        self._bus.make_durable = _plain
+        self._intake.close()
+        for consumer in self.consumers.values():
+            self._changed[consumer] = None
+        await self.writer.aclose()
+        self._store.close()
+        self._slots.close()
+
+
+def _plain(bus: Bus, patterns: tuple[str, ...], **options: Any) -> Any:
+    from loom_kernel import Subscription
+
+    return Subscription(bus, patterns, **options)
+
+
+def _bus(host: Host) -> Bus:
+    """The bus of this process.
+
+    Raises:
+        LoomError: it is in another one.
+    """
+    bus = host.world.bus
+    if not isinstance(bus, Bus):
+        raise LoomError("the journal belongs where the bus is")
+    return bus
+
+
+def _seen(future: asyncio.Future[int]) -> None:
+    """Who published without waiting is told by the journal's health, not by a lost exception."""
+    if not future.cancelled():
+        future.exception()

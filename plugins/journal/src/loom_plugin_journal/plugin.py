@@ -1,0 +1,32 @@
+"""Wiring: the journal at the bus, and what it offers to others."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from loom_kernel import Host, hookimpl
+
+from loom_plugin_journal.settings import Settings
+
+
+@hookimpl
+def loom_settings() -> type[Settings]:
+    return Settings
+
+
+@hookimpl
+@asynccontextmanager
+async def loom_attach(host: Host) -> AsyncIterator[None]:
+    from loom_plugin_journal.journal import Journal
+    from loom_plugin_journal.slots import Slots
+
+    settings: Settings = host.settings
+    folder = host.paths.state
+    store = host.driver("loom.store", settings.store)(folder)
+    journal = Journal(host, store, Slots(folder / "handled"), settings)
+    host.health(journal.health)
+    try:
+        yield
+    finally:
+        await journal.aclose()

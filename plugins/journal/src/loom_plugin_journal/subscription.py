@@ -1,0 +1,121 @@
+"""The two ends of the journal at the bus: where events go in, and where they come out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from loom.contracts import HandlerTimeout
+from loom_kernel import Envelope, Handler, Subscription
+
+if TYPE_CHECKING:
+    from loom_plugin_journal.consumer import Consumer
+    from loom_plugin_journal.journal import Journal
+
+
+class Intake(Subscription):
+    """Where the bus hands over what must not be lost: its publishers wait until it is written."""
+
+    is_direct = False
+    is_certain = True
+
+    def __init__(self, journal: Journal, bus: Any, patterns: Iterable[str]) -> None:
+        super().__init__(bus, tuple(patterns), subscriber="journal", name="journal:intake")
+        self._journal = journal
+
+    @property
+    def needs_credit(self) -> bool:
+        """Whether nothing can be written now."""
+        return self._journal.is_stuck
+
+    def offer(self, envelope: Envelope) -> bool | None:
+        """Every publisher waits, but for events that are nobody's to keep."""
+        return None if self._journal.takes(envelope) else False
+
+    def ask_credit(self, envelope: Envelope) -> asyncio.Future[Any]:
+        """True when it is written; JournalUnavailable if it cannot be."""
+        return self._journal.append(envelope)
+
+    def withdraw(self, granted: asyncio.Future[Any]) -> bool:
+        """Ask no more. What is being written is written."""
+        return granted.cancel()
+
+
+class DurableSubscription(Subscription):
+    """A subscription under a durable name. What is not written down comes as to any other."""
+
+    is_direct = False
+
+    def __init__(
+        self,
+        bus: Any,
+        patterns: tuple[str, ...],
+        *,
+        journal: Journal,
+        time_limit: float,
+        **options: Any,
+    ) -> None:
+        super().__init__(bus, patterns, **options)
+        self._journal = journal
+        self._router = bus
+        self._time_limit = time_limit
+        self.consumer: Consumer = journal.consumer(self)
+        self.on_settled = self._done
+        self.consumer.attach(self)
+
+    def feed(self, envelope: Envelope) -> None:
+        """Queue what comes from the log."""
+        self._router.accounts.of(envelope.topic).offered += 1
+        self.offered += 1
+        self.backlog.append(envelope)
+        self.wake()
+
+    def offer(self, envelope: Envelope) -> bool | None:
+        """Queue what is not written down; the rest comes when it is."""
+        return False if self._journal.takes(envelope) else super().offer(envelope)
+
+    def take(self) -> Envelope:
+        """One envelope, from now on in a handler's hands."""
+        envelope = super().take()
+        self.consumer.begin(envelope)
+        return envelope
+
+    async def serve(self, handler: Handler) -> None:
+        """As any other; a handler that takes too long has failed."""
+        if not self._time_limit or self.settles_late:
+            await super().serve(handler)
+            return
+
+        async def within(envelope: Envelope) -> None:
+            try:
+                async with asyncio.timeout(self._time_limit) as limit:
+                    await handler(envelope)
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise HandlerTimeout(self.name, self._time_limit) from error
+
+        await super().serve(within)
+
+    def add(self, pattern: str) -> None:
+        """Receive *pattern* too."""
+        super().add(pattern)
+        self._journal.listen(self)
+
+    def remove(self, pattern: str) -> None:
+        """Receive *pattern* no more."""
+        super().remove(pattern)
+        self._journal.listen(self)
+
+    def close(self) -> None:
+        """End it; what was not done with is delivered to who comes next under this name."""
+        if not self.is_closed:
+            super().close()
+            self.consumer.detach(self)
+
+    def _done(self, envelope: Envelope, failure: BaseException | None) -> None:
+        if envelope.expires and failure is None and envelope.expires <= self._router.now():
+            self.consumer.expire(envelope)
+        else:
+            self.consumer.settle(envelope, failure)
