@@ -53,11 +53,23 @@ class Outlet:
         for number in numbers:
             entry = unsettled.pop(number, None)
             if entry is not None:
-                feed = entry[0]
+                feed, envelope = entry
                 feed.outstanding -= 1
                 feed.has_window.set()
+                feed.subscription.settle(envelope)
                 count += 1
         return count
+
+    def conclude(self, number: int, failure: BaseException | None) -> bool:
+        """Acknowledge delivery *number* and the failure it ended in; whether it was open."""
+        entry = self.unsettled.pop(number, None)
+        if entry is None:
+            return False
+        feed, envelope = entry
+        feed.outstanding -= 1
+        feed.has_window.set()
+        feed.subscription.settle(envelope, failure)
+        return True
 
 
 class Feed:

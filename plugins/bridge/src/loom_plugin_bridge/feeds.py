@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 from loom.bridge import messages
-from loom_kernel import Envelope, Host, LoomError, Subscription
+from loom.contracts import Journal, Reject, Retry
+from loom_kernel import Envelope, Host, LoomError, Subscription, decode_json
 
 from loom_plugin_bridge.access import Grant, Scope
 from loom_plugin_bridge.feed import Feed, Outlet
@@ -117,6 +118,23 @@ class Feeds:
         """Take in an acknowledgement; how many deliveries it was for."""
         return sum(self._outlet.settle(first, last) for first, last in message.ranges)
 
+    def conclude(self, message: messages.Settle, journal: Journal | None) -> int:
+        """Take in how one delivery ended, and what the agent knows from then on.
+
+        Raises:
+            LoomError: what it knows cannot be kept; the delivery has failed.
+        """
+        event = self.cause(message.delivery)
+        failure = _failure(message)
+        if message.state and failure is None and journal is not None and event is not None:
+            try:
+                kept = journal.keep(self._host.name, checked_state(message.state), event)
+            except LoomError as error:
+                self._outlet.conclude(message.delivery, error)
+                raise
+            self._host.spawn(_wait(kept), "keep")
+        return self._outlet.conclude(message.delivery, failure)
+
     def cause(self, number: int) -> Envelope | None:
         """The event of delivery *number*, while it is not acknowledged."""
         unsettled = self._outlet.unsettled.get(number)
@@ -132,3 +150,26 @@ class Feeds:
             feed, event = unsettled
             joined = msgspec.structs.replace(event, labels=event.labels | labels)
             self._outlet.unsettled[number] = feed, joined
+
+
+def checked_state(state: bytes) -> bytes:
+    """*state*, if it is a JSON object.
+
+    Raises:
+        LoomError: it is none.
+    """
+    if not isinstance(decode_json(state, "a state"), dict):
+        raise LoomError("what an agent knows is a JSON object")
+    return state
+
+
+def _failure(message: messages.Settle) -> BaseException | None:
+    if message.outcome == "done":
+        return None
+    if message.outcome == "retry":
+        return Retry(message.reason, message.delay)
+    return Reject(message.reason) if message.outcome == "reject" else LoomError(message.reason)
+
+
+async def _wait(kept: Awaitable[None]) -> None:
+    await kept

@@ -26,6 +26,8 @@ LONGEST_HEAD = 64 << 10
 """Bytes, as JSON, of what is said of an event besides its data: it has to reach everybody."""
 _json = msgspec.json.Decoder(msgspec.Raw).decode
 _to_json = msgspec.json.Encoder().encode
+Postponed = tuple[int, messages.Publish, Envelope | None]
+"""What waits to be published: the message's number, itself, and its cause."""
 
 
 class Client(Protocol):
@@ -70,7 +72,7 @@ class Publisher:
         self._cause = cause
         self._replies: dict[str, None] = {}
         self._allowed: dict[str, bool] = {}
-        self._pending: deque[tuple[int, messages.Publish, Envelope | None]] = deque()
+        self._pending: deque[Postponed | Callable[[], None]] = deque()
         self._working: asyncio.Task[None] | None = None
 
     @property
@@ -101,8 +103,16 @@ class Publisher:
             self._client.fail("INVALID_ARGUMENT", problem, number)
         else:
             cause = self._cause(message.cause) if message.cause else None
-            if self._pending or not self._publish_nowait(number, message, cause):
+            waits = message.confirm and not topic.startswith("$inbox.")
+            if self._pending or waits or not self._publish_nowait(number, message, cause):
                 self._postpone(number, message, cause)
+
+    def after(self, act: Callable[[], None]) -> None:
+        """Call *act* when all that came before it is published: at once if nothing waits."""
+        if self._pending:
+            self._pending.append(act)
+        else:
+            act()
 
     def _judge(self, topic: str) -> bool:
         if topic.startswith("$inbox."):
@@ -188,12 +198,20 @@ class Publisher:
     async def _work_off(self) -> None:
         pending = self._pending
         while pending:
-            number, message, cause = pending[0]
-            if not self._publish_nowait(number, message, cause):
-                await self._publish_waiting(number, message, cause)
+            if isinstance(first := pending[0], tuple):
+                if first[1].confirm or not self._publish_nowait(*first):
+                    await self._publish_waiting(*first)
+            else:
+                self._do(first)
             pending.popleft()
             if len(pending) == PENDING // 2:
                 self._client.pace()
+
+    def _do(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except LoomError as error:
+            self._client.fail("INVALID_ARGUMENT", str(error), 0)
 
     async def _publish_waiting(
         self, number: int, message: messages.Publish, cause: Envelope | None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from loom.bridge import messages
-from loom.contracts import AgentRecord
+from loom.contracts import AgentRecord, Reject
 from loom_kernel import Envelope, Host, LoomError, Subscription
 
 from loom_plugin_bridge.feed import Feed, Outlet
@@ -27,6 +27,7 @@ class Resident:
         self, host: Host, id: str, replies: str, heartbeat: float, end: Callable[[str], Any]
     ) -> None:
         self.id = id
+        self.durable = f"agent:{id}"
         self.host = host
         self.epoch = 0
         self.session: Session | None = None
@@ -69,10 +70,16 @@ class Resident:
         self._deaths = self._deaths + 1 if first and first == self._poison else 1
         self._poison = first
         if first and self._deaths >= POISONED:
-            self.host.log.error("event %s is put aside: %s died of it", first, self.id)
-            self.host.publish_nowait(f"dlq.{left[0].topic}", left[0].data, left[0].type)
+            self._put_aside(left[0])
             return left[1:]
         return left
+
+    def _put_aside(self, event: Envelope) -> None:
+        self.host.log.error("event %s is put aside: %s died of it", event.id, self.id)
+        if self._mailbox is not None and self._mailbox.on_settled is not None:
+            self._mailbox.settle(event, Reject(f"{POISONED} processes of {self.id} ended amid it"))
+        else:
+            self.host.publish_nowait(f"dlq.{event.topic}", event.data, event.type)
 
     def open_mailbox(self, message: messages.Subscribe, outlet: Outlet) -> Feed:
         """The feed of the mailbox: what was left undone first, then what waits, then what comes."""
@@ -84,7 +91,8 @@ class Resident:
                 *wanted,
                 qos=message.qos,
                 overflow=message.overflow,
-                name=f"agent:{self.id}",
+                name=self.durable,
+                durable=self.durable,
                 **options,
             )
         for pattern in set(self._mailbox.patterns) - set(wanted):

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from loom.bridge import Carrier, ProtocolError, Stream, messages
+from loom.contracts import Journal
 from loom_kernel import Envelope, Host, LoomError
 
 from loom_plugin_bridge.access import Grant, Scope
@@ -58,7 +60,9 @@ class Session:
         """When the last frame came, and when the last connection was lost."""
         self.handled = 0
         self.failures = 0
-        self.is_over = False
+        self.is_over = self.has_said_goodbye = False
+        self.journal: Journal | None = None
+        """Keeps what the agent knows, if there is one."""
         self.on_end: Callable[[Session], None] = _nobody
         self.on_lost: Callable[[Session, str], None] = _nobody
         self.on_heard: Callable[[], None] = _nothing
@@ -77,7 +81,8 @@ class Session:
         if grant.is_confined:
             self.outlet.watch = self._publisher.delivered
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
-            messages.Ack: self._acknowledge,
+            messages.Ack: lambda said: self._publisher.after(partial(self._acknowledge, said)),
+            messages.Settle: lambda said: self._publisher.after(partial(self._settle, said)),
             messages.Subscribe: lambda said: self._feeds.subscribe(self._number, said),
             messages.Unsubscribe: self._feeds.unsubscribe,
             messages.Offer: self._offer,
@@ -85,7 +90,7 @@ class Session:
             messages.Result: lambda said: self._offers.answer(said.ref, said.result),
             messages.Cancel: lambda said: self._calls.cancel(said.ref),
             messages.Report: self._report,
-            messages.Bye: lambda said: self.on_end(self),
+            messages.Bye: lambda said: self._leave(),
             messages.Hello: self._hello,
         }
         self._publisher.inbox = f"$inbox.{self.id}."
@@ -279,11 +284,19 @@ class Session:
         self.handled += self._feeds.acknowledge(message)
         self.failures += message.failed
 
+    def _settle(self, message: messages.Settle) -> None:
+        self.failures += message.outcome != "done"
+        self.handled += self._feeds.conclude(message, self.journal)
+
     def _offer(self, message: messages.Offer) -> None:
         if problem := problem_of_offer(message.tools):
             self.fail("INVALID_ARGUMENT", problem, self._number)
         else:
             self.host.spawn(self._offers.replace(message.tools), "offer")
+
+    def _leave(self) -> None:
+        self.has_said_goodbye = True
+        self.on_end(self)
 
     def _hello(self, message: messages.Hello) -> None:
         self.fail("FAILED_PRECONDITION", "a hello comes first, and only once", self._number)

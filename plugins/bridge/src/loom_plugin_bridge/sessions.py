@@ -8,8 +8,16 @@ from contextlib import suppress
 
 import msgspec
 from loom.bridge import Carrier, Refused, messages
-from loom.contracts import Agents
-from loom_kernel import BusClosed, Health, Host, InvalidTopic, LoomError, check_topic
+from loom.contracts import Agents, Journal
+from loom_kernel import (
+    BusClosed,
+    Health,
+    Host,
+    InvalidTopic,
+    LoomError,
+    ServiceMissing,
+    check_topic,
+)
 
 from loom_plugin_bridge.access import Grant, Scope
 from loom_plugin_bridge.resident import Resident
@@ -42,6 +50,10 @@ class Sessions:
         self._residents: dict[str, Resident] = {}
         self._entering: set[str] = set()
         self._is_closing = False
+        try:
+            self._journal: Journal | None = host.require(Journal)
+        except ServiceMissing:
+            self._journal = None
         self._fenced: OrderedDict[str, Fence] = OrderedDict()
         self.counts = {"opened": 0, "resumed": 0, "refused": 0}
 
@@ -73,7 +85,10 @@ class Sessions:
             return known
         session = await self._new(grant, hello)
         self.counts["opened"] += 1
-        session.attach(carrier, self._welcome(session), None)
+        welcome = self._welcome(session)
+        if session.journal is not None:
+            welcome.keeps, welcome.state = True, await session.journal.load(session.host.name)
+        session.attach(carrier, welcome, None)
         if session.resident is not None:
             await self._tell(session.resident, "connected", "")
         return session
@@ -122,6 +137,7 @@ class Sessions:
             open_mailbox=resident.open_mailbox,
         )
         session.resident = resident
+        session.journal = self._journal
         resident.begin(session, grant.name, hello.metadata)
         return self._add(session)
 
@@ -196,6 +212,8 @@ class Sessions:
     async def _finish(self, session: Session) -> None:
         if session.resident is not None:
             await self._dismiss(session.resident.id)
+            if self._journal is not None and session.has_said_goodbye:
+                self._journal.abandon(session.resident.durable)
         await self._close(session)
 
     async def _close(self, session: Session) -> None:

@@ -33,18 +33,21 @@ class Line(Protocol):
     random: Random
     most_failures: int
     most_crashes: int
-    last: int
+
+    @property
+    def last(self) -> int:
+        """The newest record."""
 
     def now(self) -> float:
         """UNIX seconds."""
 
-    def occupy(self, consumer: Consumer, flight: Flight) -> None:
-        """Its handler begins."""
+    def occupy(self, consumer: Consumer, flight: Flight, *, is_ours: bool) -> None:
+        """Its handler begins; it *is_ours* if it runs in this process."""
 
     def release(self, consumer: Consumer, flight: Flight) -> None:
         """Its handler has ended."""
 
-    def keep(self, consumer: Consumer, flight: Flight) -> None:
+    def conclude(self, consumer: Consumer, flight: Flight) -> None:
         """It is done with: what its handler wants kept becomes true with it."""
 
     def bury(self, letter: Letter) -> None:
@@ -78,6 +81,7 @@ class Consumer:
         """What is in its hands, by event id."""
         self.seen = progress.seen
         self.is_behind = True
+        self.is_ending = False
         self.outlets: list[DurableSubscription] = []
         self.settled = self.expired = self.buried = 0
         self._line = line
@@ -101,8 +105,10 @@ class Consumer:
     @property
     def has_room(self) -> bool:
         """Whether it may be given more."""
+        if self.is_ending or not self.outlets:
+            return False
         in_hand = len(self.flights) - self._delayed
-        return bool(self.outlets) and in_hand < self.window and self._delayed < DELAYED
+        return in_hand < self.window and self._delayed < DELAYED
 
     def wants(self, topic: str) -> bool:
         """Whether events on *topic* are for it."""
@@ -159,14 +165,17 @@ class Consumer:
 
     # -- out ---------------------------------------------------------------------------------
 
-    def begin(self, envelope: Envelope) -> None:
-        """A handler is given *envelope*: this is written down before it can do harm."""
+    def begin(self, envelope: Envelope, *, is_ours: bool) -> None:
+        """A handler is given *envelope*.
+
+        If it *is_ours*, in this process, that is written down before it can do harm.
+        """
         flight = self.flights.get(envelope.id)
         if flight is not None and flight.state == "waiting":
             flight.state = "handled"
             flight.steps.clear()
             flight.keeps.clear()
-            self._line.occupy(self, flight)
+            self._line.occupy(self, flight, is_ours=is_ours)
 
     def settle(self, envelope: Envelope, failure: BaseException | None) -> None:
         """A handler is done with *envelope*, or has failed."""
@@ -190,7 +199,7 @@ class Consumer:
             self.expired += 1
 
     def _end(self, flight: Flight) -> None:
-        self._line.keep(self, flight)
+        self._line.conclude(self, flight)
         self.left.pop(flight.sequence, None)
         self.tries.pop(flight.sequence, None)
         del self.flights[flight.envelope.id]
@@ -231,12 +240,12 @@ class Consumer:
 
     def _give_up(self, flight: Flight, reason: str, error: str) -> None:
         self.buried += 1
-        self._line.bury(
-            Letter(
-                self.name, flight.sequence, self._line.now(), reason, error,
-                flight.tries.failures, flight.tries.crashes, body_of(flight.envelope),
-            )  # fmt: skip
-        )
+        tries, event = flight.tries, body_of(flight.envelope)
+        letter = Letter(
+            self.name, flight.sequence, self._line.now(), reason, error, tries.failures,
+            tries.crashes, event,
+        )  # fmt: skip
+        self._line.bury(letter)
         flight.keeps.clear()
         self._end(flight)
 

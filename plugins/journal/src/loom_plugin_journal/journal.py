@@ -73,6 +73,7 @@ class Journal:
         self.writer = Writer(store, self)
         self._bus.add(self._intake)
         self._bus.make_durable = self._make
+        host.on("$loom.stopping", handler=self._stop, name="journal:stopping")
 
     @property
     def last(self) -> int:
@@ -218,26 +219,26 @@ class Journal:
         self._listen_to(outlet.patterns)
 
     def forget(self, name: str) -> None:
-        """Keep nothing for *name* any more.
-
-        Raises:
-            LoomError: there is none, or somebody consumes under it.
-        """
+        """Keep nothing for *name* any more; nothing happens if somebody consumes under it."""
         consumer = self.consumers.get(name)
-        if consumer is None:
-            raise LoomError(f"there is no durable consumer {name!r}")
-        if consumer.outlets:
-            raise LoomError(f"{name!r} is consumed by {consumer.outlets[0].subscriber!r}; stop it")
+        if consumer is None or consumer.outlets:
+            return
         del self.consumers[name]
         self._changed.pop(consumer, None)
         self._interests.clear()
         self.writer.put("consumer", name, None)
         self.writer.put("meta", "consumers", encode(sorted(self.consumers)))
 
+    def flight(self, owner: str, event: str) -> Flight | None:
+        """The delivery of *event* that *owner* is handling."""
+        found = self._handled.get((owner, event))
+        return found[1] if found is not None else None
+
     # -- Line: what a consumer asks ----------------------------------------------------------
 
-    def occupy(self, consumer: Consumer, flight: Flight) -> None:
-        flight.slot = self._slots.take(consumer.number, flight.sequence)
+    def occupy(self, consumer: Consumer, flight: Flight, *, is_ours: bool) -> None:
+        if is_ours:
+            flight.slot = self._slots.take(consumer.number, flight.sequence)
         for outlet in consumer.outlets:
             self._handled[outlet.subscriber, flight.envelope.id] = consumer, flight
 
@@ -247,7 +248,7 @@ class Journal:
         for outlet in consumer.outlets:
             self._handled.pop((outlet.subscriber, flight.envelope.id), None)
 
-    def keep(self, consumer: Consumer, flight: Flight) -> None:
+    def conclude(self, consumer: Consumer, flight: Flight) -> None:
         self.writer.batch.values.update(flight.keeps)
         if flight.steps or flight.tries.failures or flight.tries.crashes:
             self.writer.batch.removals.append(("step", f"{consumer.name}/{flight.envelope.id}/"))
@@ -357,6 +358,11 @@ class Journal:
         self.later(AGAIN, self.writer.call)
 
     # -- the end -----------------------------------------------------------------------------
+
+    async def _stop(self, event: Envelope) -> None:
+        """Give nobody more: what is on the disk is for the next start."""
+        for consumer in self.consumers.values():
+            consumer.is_ending = True
 
     def health(self) -> Health:
         """What it holds, and whether it can write."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from loom import contracts
 from loom_kernel import Host, hookimpl
 
 from loom_plugin_journal.settings import Settings
@@ -19,12 +20,14 @@ def loom_settings() -> type[Settings]:
 @asynccontextmanager
 async def loom_attach(host: Host) -> AsyncIterator[None]:
     from loom_plugin_journal.journal import Journal
+    from loom_plugin_journal.keeping import Keeping
     from loom_plugin_journal.slots import Slots
 
     settings: Settings = host.settings
     folder = host.paths.state
     store = host.driver("loom.store", settings.store)(folder)
     journal = Journal(host, store, Slots(folder / "handled"), settings)
+    host.provide(contracts.Journal, Keeping(journal, store))
     host.health(journal.health)
     try:
         yield

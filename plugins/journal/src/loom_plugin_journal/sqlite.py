@@ -140,6 +140,8 @@ class SqliteStore:
 
     def commit(self, batch: Batch) -> list[Receipt]:
         writer = self._writer
+        receipts: list[Receipt] = []
+        link_now, last = self._link, self.last
         try:
             writer.execute(f"PRAGMA synchronous={'FULL' if batch.is_flushed else 'NORMAL'}")
             writer.execute("BEGIN IMMEDIATE")
@@ -289,7 +291,8 @@ class SqliteStore:
         self, connection: sqlite3.Connection, space: Space, prefix: str
     ) -> list[tuple[str, bytes]]:
         rows = connection.execute(
-            "SELECT key, data, crc FROM value WHERE space = ? AND key >= ? AND key < ? ORDER BY key",
+            "SELECT key, data, crc FROM value WHERE space = ? AND key >= ? AND key < ? "
+            "ORDER BY key",
             (space, prefix, _after(prefix)),
         ).fetchall()
         return [(key, _whole(space, key, data, crc)) for key, data, crc in rows]

@@ -60,6 +60,7 @@ class DurableSubscription(Subscription):
         self._journal = journal
         self._router = bus
         self._time_limit = time_limit
+        self._is_handed_on = False
         self.consumer: Consumer = journal.consumer(self)
         self.on_settled = self._done
         self.consumer.attach(self)
@@ -78,8 +79,13 @@ class DurableSubscription(Subscription):
     def take(self) -> Envelope:
         """One envelope, from now on in a handler's hands."""
         envelope = super().take()
-        self.consumer.begin(envelope)
+        self.consumer.begin(envelope, is_ours=not self._is_handed_on)
         return envelope
+
+    async def receive_many(self, limit: int) -> list[Envelope]:
+        """As any other. Who takes many hands them on: no handler of this process has them."""
+        self._is_handed_on = True
+        return await super().receive_many(limit)
 
     async def serve(self, handler: Handler) -> None:
         """As any other; a handler that takes too long has failed."""
@@ -88,8 +94,9 @@ class DurableSubscription(Subscription):
             return
 
         async def within(envelope: Envelope) -> None:
+            limit = asyncio.timeout(self._time_limit)
             try:
-                async with asyncio.timeout(self._time_limit) as limit:
+                async with limit:
                     await handler(envelope)
             except TimeoutError as error:
                 if not limit.expired():

@@ -16,6 +16,7 @@ from loom_kernel import Envelope, Host, LoomError
 from loom.capabilities import Capability
 from loom.context import Context
 from loom.contracts import AgentDefinition, Agents, ToolCall
+from loom.hosting.keeping import Keeping
 from loom.provider import ToolProvider
 
 OnEvent = Callable[[Context, str, Envelope], Awaitable[object]]
@@ -57,6 +58,7 @@ class Agent:
         self._mailbox = mailbox
         self._metadata = dict(metadata or {})
         self._context: Context | None = None
+        self._keeping: Keeping | None = None
         self._stack: AsyncExitStack | None = None
         self._provider: ToolProvider | None = None
 
@@ -152,16 +154,29 @@ class Agent:
     def definition(self, config: Mapping[str, Any] | None = None) -> AgentDefinition:
         """What a runtime needs to run it; *config* is its table in `loom.toml`."""
         own = dict(config or {})
+        concurrency = own.get("concurrency", self._concurrency)
 
         async def begin(host: Host) -> None:
             known = self._context.state if self._context else {}
+            self._keeping = Keeping(host, self.agent_id)
             self._context = Context(host, self.agent_id, own)
-            self._context.state = known
+            self._context.state = await self._keeping.load(known)
             await self._offer(host, self._context)
             await self.on_start(self._context)
 
         async def handle(host: Host, envelope: Envelope) -> None:
-            await self.on_event(self.ctx, envelope.topic, envelope)
+            context, keeping = self.ctx, self._keeping
+            if keeping is None:
+                await self.on_event(context, envelope.topic, envelope)
+                return
+            try:
+                context.state = await keeping.renew(context.state)
+                await self.on_event(context, envelope.topic, envelope)
+                await keeping.keep(context.state, envelope)
+            except BaseException:
+                if concurrency == "queue":
+                    context.state = keeping.undo(context.state)
+                raise
 
         async def end(host: Host) -> None:
             try:
@@ -176,7 +191,7 @@ class Agent:
             topics=(*self.topics, *own.get("topics", ())),
             capabilities=tuple(capability.name for capability in self.capabilities),
             mailbox=own.get("mailbox", self._mailbox),
-            concurrency=own.get("concurrency", self._concurrency),
+            concurrency=concurrency,
             on_start=begin,
             on_stop=end,
             metadata={"doc": inspect.getdoc(self._on_event or type(self)) or "", **self._metadata},

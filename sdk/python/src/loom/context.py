@@ -27,6 +27,10 @@ from loom.contracts import (
 )
 from loom.provider import find_remote_tools
 
+MARKS = "$once"
+"""Where in the state the marks of `Context.once` are."""
+MOST_MARKS = 1000
+
 
 class Thread(msgspec.Struct, frozen=True):
     """A conversation: what belongs together, and where its members meet."""
@@ -54,11 +58,31 @@ class Context:
         self.config: Mapping[str, Any] = config or {}
         """The agent's table in `loom.toml`."""
         self.state: dict[str, Any] = {}
-        """Kept between events, for as long as the agent exists."""
+        """JSON values that the agent knows; with a journal they survive any crash.
+
+        What the handling of an event changes is kept together with the end of that event: if it
+        fails, or its process ends, the event comes again and finds the state as it was before.
+        """
+        self.ephemeral: dict[str, Any] = {}
+        """Whatever the agent holds on to for as long as its process lives."""
         self.host = host
         """The agent's own host, for what this class has no word for."""
         self.log = host.log
         self.clock = host.clock
+
+    def once(self, key: str) -> bool:
+        """Whether *key* is new to this agent: True once, then False for good.
+
+        The mark is part of the state, so it counts only if the handling that set it ends well.
+        The newest 1,000 are kept.
+        """
+        marks: dict[str, float] = self.state.setdefault(MARKS, {})
+        if key in marks:
+            return False
+        marks[key] = self.clock.time()
+        if len(marks) > MOST_MARKS:
+            del marks[next(iter(marks))]
+        return True
 
     async def emit(
         self,

@@ -72,7 +72,7 @@ class SessionResponse(_message.Message):
     def __init__(self, first: _Optional[int] = ..., seen: _Optional[int] = ..., messages: _Optional[_Iterable[_Union[ServerMessage, _Mapping]]] = ..., packed: _Optional[bytes] = ...) -> None: ...
 
 class ClientMessage(_message.Message):
-    __slots__ = ("hello", "subscribe", "unsubscribe", "publish", "ack", "offer", "call", "result", "cancel", "report", "bye")
+    __slots__ = ("hello", "subscribe", "unsubscribe", "publish", "ack", "offer", "call", "result", "cancel", "report", "bye", "settle")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     SUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
     UNSUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,7 @@ class ClientMessage(_message.Message):
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
     BYE_FIELD_NUMBER: _ClassVar[int]
+    SETTLE_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     subscribe: Subscribe
     unsubscribe: Unsubscribe
@@ -95,7 +96,8 @@ class ClientMessage(_message.Message):
     cancel: Cancel
     report: Report
     bye: Bye
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., subscribe: _Optional[_Union[Subscribe, _Mapping]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping]] = ..., publish: _Optional[_Union[Publish, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., call: _Optional[_Union[Call, _Mapping]] = ..., result: _Optional[_Union[Result, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., bye: _Optional[_Union[Bye, _Mapping]] = ...) -> None: ...
+    settle: Settle
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., subscribe: _Optional[_Union[Subscribe, _Mapping]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping]] = ..., publish: _Optional[_Union[Publish, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., call: _Optional[_Union[Call, _Mapping]] = ..., result: _Optional[_Union[Result, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., bye: _Optional[_Union[Bye, _Mapping]] = ..., settle: _Optional[_Union[Settle, _Mapping]] = ...) -> None: ...
 
 class ServerMessage(_message.Message):
     __slots__ = ("welcome", "deliver", "call", "result", "cancel", "taken", "failure")
@@ -254,6 +256,20 @@ class Report(_message.Message):
     details: bytes
     def __init__(self, about: _Optional[str] = ..., details: _Optional[bytes] = ...) -> None: ...
 
+class Settle(_message.Message):
+    __slots__ = ("delivery", "outcome", "reason", "delay", "state")
+    DELIVERY_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DELAY_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    delivery: int
+    outcome: str
+    reason: str
+    delay: float
+    state: bytes
+    def __init__(self, delivery: _Optional[int] = ..., outcome: _Optional[str] = ..., reason: _Optional[str] = ..., delay: _Optional[float] = ..., state: _Optional[bytes] = ...) -> None: ...
+
 class Bye(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -283,7 +299,7 @@ class Cancel(_message.Message):
     def __init__(self, ref: _Optional[int] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("session", "key", "epoch", "name", "resumed", "seen", "heartbeat", "lease", "retention", "max_frame", "max_payload")
+    __slots__ = ("session", "key", "epoch", "name", "resumed", "seen", "heartbeat", "lease", "retention", "max_frame", "max_payload", "keeps", "state")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -295,6 +311,8 @@ class Welcome(_message.Message):
     RETENTION_FIELD_NUMBER: _ClassVar[int]
     MAX_FRAME_FIELD_NUMBER: _ClassVar[int]
     MAX_PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    KEEPS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
     session: str
     key: str
     epoch: int
@@ -306,7 +324,9 @@ class Welcome(_message.Message):
     retention: float
     max_frame: int
     max_payload: int
-    def __init__(self, session: _Optional[str] = ..., key: _Optional[str] = ..., epoch: _Optional[int] = ..., name: _Optional[str] = ..., resumed: _Optional[bool] = ..., seen: _Optional[int] = ..., heartbeat: _Optional[float] = ..., lease: _Optional[float] = ..., retention: _Optional[float] = ..., max_frame: _Optional[int] = ..., max_payload: _Optional[int] = ...) -> None: ...
+    keeps: bool
+    state: bytes
+    def __init__(self, session: _Optional[str] = ..., key: _Optional[str] = ..., epoch: _Optional[int] = ..., name: _Optional[str] = ..., resumed: _Optional[bool] = ..., seen: _Optional[int] = ..., heartbeat: _Optional[float] = ..., lease: _Optional[float] = ..., retention: _Optional[float] = ..., max_frame: _Optional[int] = ..., max_payload: _Optional[int] = ..., keeps: _Optional[bool] = ..., state: _Optional[bytes] = ...) -> None: ...
 
 class Deliver(_message.Message):
     __slots__ = ("sub", "number", "event", "again")

@@ -33,6 +33,7 @@ from loom_kernel import (
 from msgspec import UNSET
 
 from loom.bridge.client import Client
+from loom.bridge.codec import LONGEST_REASON
 from loom.bridge.messages import (
     ClientMessage,
     Deliver,
@@ -40,10 +41,11 @@ from loom.bridge.messages import (
     Offer,
     Publish,
     Report,
+    Settle,
     Subscribe,
     Unsubscribe,
 )
-from loom.contracts import ToolCall, ToolDescriptor, ToolResult
+from loom.contracts import Reject, Retry, ToolCall, ToolDescriptor, ToolResult
 
 log = logging.getLogger("loom.bridge")
 
@@ -77,6 +79,7 @@ class RemoteBus:
         self._next = 0
         self._inbox = 0
         self._live: dict[int, Envelope] = {}
+        self._states: dict[int, bytes] = {}
         self._checked: set[str] = set()
         self._offer: Offer | None = None
         client.deliver = self._deliver
@@ -288,6 +291,32 @@ class RemoteBus:
         """Filters stand where events are routed, which is at the other end."""
         raise LoomError("a filter cannot be added through a bridge; write a plugin for the server")
 
+    # -- what the agent knows: see `loom.contracts.Journal` ----------------------------------
+
+    @property
+    def generation(self) -> str:
+        """The session: a new one may know less than this process does."""
+        return self._client.welcome.session
+
+    async def load(self, owner: str) -> bytes:
+        """What the server said that the agent knew."""
+        return self._client.welcome.state
+
+    async def keep(self, owner: str, state: bytes, event: Envelope) -> None:
+        """Say *state* together with the end of *event*.
+
+        Raises:
+            LoomError: it is too long.
+        """
+        if len(state) > self._client.welcome.max_payload:
+            longest = self._client.welcome.max_payload
+            raise LoomError(f"{owner} knows {len(state)} bytes; at most {longest} are kept")
+        if event.delivery in self._live:
+            self._states[event.delivery] = state
+
+    def abandon(self, name: str) -> None:
+        """The server forgets who says goodbye."""
+
     # -- tools -------------------------------------------------------------------------------
 
     async def call(self, call: ToolCall) -> ToolResult:
@@ -328,12 +357,18 @@ class RemoteBus:
             self._settled(event)
 
     def _settled(self, event: Envelope, failure: BaseException | None = None) -> None:
-        if self._live.pop(event.delivery, None) is not None:
+        if self._live.pop(event.delivery, None) is None:
+            return
+        state = self._states.pop(event.delivery, b"")
+        if self._client.welcome.keeps and (state or failure is not None):
+            self._client.send(_settlement(event.delivery, b"" if failure else state, failure))
+        else:
             self._client.settle(event.delivery)
 
     def _restore(self) -> list[ClientMessage]:
         """What a new session has to know."""
         self._live.clear()
+        self._states.clear()
         known: list[ClientMessage] = [
             msgspec.structs.replace(self._options[number], patterns=subscription.patterns)
             for number, subscription in self._remote.items()
@@ -345,6 +380,16 @@ def _with_labels(cause: Envelope, known: Envelope | None, fields: EnvelopeFields
     """*fields* with the labels of *cause* that the server does not know: replies brought them."""
     own = cause.labels if known is None else cause.labels - known.labels
     return {**fields, "labels": own | frozenset(fields.get("labels", ()))} if own else fields
+
+
+def _settlement(delivery: int, state: bytes, failure: BaseException | None) -> Settle:
+    """What is said of a delivery that failed, or changed what the agent knows."""
+    if failure is None:
+        return Settle(delivery, state=state)
+    reason = f"{type(failure).__name__}: {failure}"[:LONGEST_REASON]
+    if isinstance(failure, Retry):
+        return Settle(delivery, "retry", str(failure)[:LONGEST_REASON], failure.delay)
+    return Settle(delivery, "reject" if isinstance(failure, Reject) else "failed", reason)
 
 
 def _sendable(topic: str, fields: EnvelopeFields) -> Fields:

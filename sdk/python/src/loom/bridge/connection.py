@@ -17,7 +17,7 @@ from loom.bridge.carrier import Carrier
 from loom.bridge.client import Client
 from loom.bridge.errors import Disconnected
 from loom.bridge.messages import Hello
-from loom.contracts import RemoteTools
+from loom.contracts import Journal, RemoteTools
 
 LONGEST_FRAME = 4 << 20
 
@@ -74,6 +74,8 @@ async def connect(
     )
     host = Host(world, client.welcome.name)
     host.provide(RemoteTools, bus)
+    if client.welcome.keeps:
+        host.provide(Journal, bus)
     client.spawn = host.spawn
     host.spawn(client.keep(), "bridge")
     try:

@@ -129,6 +129,18 @@ class Ack(Message):
     """How many of them ended in an error."""
 
 
+class Settle(Message):
+    """How the handling of one delivery ended, where a plain `Ack` does not say enough."""
+
+    delivery: int
+    outcome: Literal["done", "failed", "retry", "reject"] = "done"
+    reason: str = ""
+    delay: float = -1.0
+    """Seconds until a `retry`; less than 0 is the usual back-off."""
+    state: bytes = b""
+    """JSON object: what the agent knows from now on; empty is no change."""
+
+
 class Offer(Message):
     """The tools that this agent answers calls for from now on, instead of those before."""
 
@@ -195,6 +207,10 @@ class Welcome(Message):
     """Seconds for which a session without a connection can be resumed."""
     max_frame: int = 4 << 20
     max_payload: int = 1 << 20
+    keeps: bool = False
+    """Whether what an agent knows is kept, and events that failed are delivered again."""
+    state: bytes = b""
+    """JSON object: what the agent knew when it was last done with an event; empty if it is new."""
 
 
 class Deliver(Message):
@@ -226,7 +242,18 @@ class Failure(Message):
 
 
 ClientMessage: TypeAlias = (
-    Hello | Subscribe | Unsubscribe | Publish | Ack | Offer | Call | Result | Cancel | Report | Bye
+    Hello
+    | Subscribe
+    | Unsubscribe
+    | Publish
+    | Ack
+    | Settle
+    | Offer
+    | Call
+    | Result
+    | Cancel
+    | Report
+    | Bye
 )
 ServerMessage: TypeAlias = Welcome | Deliver | Call | Result | Cancel | Taken | Failure
 
@@ -273,6 +300,7 @@ __all__ = [
     "Result",
     "ServerFrame",
     "ServerMessage",
+    "Settle",
     "Subscribe",
     "Taken",
     "Unsubscribe",

@@ -33,6 +33,7 @@ from loom.bridge.messages import (
     Report,
     Result,
     ServerFrame,
+    Settle,
     Subscribe,
     Taken,
     Unsubscribe,
@@ -295,6 +296,19 @@ def _read_ack(slot: pb.ClientMessage) -> Ack:
     return Ack([(run.first, run.last) for run in slot.ack.ranges], slot.ack.failed)
 
 
+def _write_settle(message: Settle, slot: pb.ClientMessage) -> None:
+    for name in message.__struct_fields__:
+        setattr(slot.settle, name, getattr(message, name))
+
+
+def _read_settle(slot: pb.ClientMessage) -> Settle:
+    said = slot.settle
+    if said.outcome not in ("done", "failed", "retry", "reject"):
+        raise ValueError(f"a delivery that ended {said.outcome!r}")
+    outcome: Any = said.outcome
+    return Settle(said.delivery, outcome, said.reason, said.delay, said.state)
+
+
 def _write_offer(message: Offer, slot: pb.ClientMessage) -> None:
     slot.offer.SetInParent()
     for tool in message.tools:
@@ -409,6 +423,7 @@ _BOTH: dict[type, Callable[[Any, Any], None]] = {
 _WRITE_CLIENT: dict[type, Callable[[Any, Any], None]] = {
     Publish: _write_publish,
     Ack: _write_ack,
+    Settle: _write_settle,
     Hello: _write_hello,
     Subscribe: _write_subscribe,
     Unsubscribe: _write_unsubscribe,
@@ -432,6 +447,7 @@ _READ_BOTH: dict[str | None, Callable[[Any], Any]] = {
 _READ_CLIENT: dict[str | None, Callable[[Any], Any]] = {
     "publish": _read_publish,
     "ack": _read_ack,
+    "settle": _read_settle,
     "hello": _read_hello,
     "subscribe": _read_subscribe,
     "unsubscribe": _read_unsubscribe,

@@ -36,6 +36,7 @@ from loom.bridge.messages import (
     Result,
     ServerFrame,
     ServerMessage,
+    Settle,
     Subscribe,
     Taken,
     Unsubscribe,
@@ -102,8 +103,8 @@ class TextDeliver(Message, tag="deliver"):
 
 
 TextClientMessage: TypeAlias = (
-    Hello | Subscribe | Unsubscribe | TextPublish | Ack | Offer | Call | Result | Cancel | Report
-    | Bye
+    Hello | Subscribe | Unsubscribe | TextPublish | Ack | Settle | Offer | Call | Result | Cancel
+    | Report | Bye
 )  # fmt: skip
 TextServerMessage: TypeAlias = Welcome | TextDeliver | Call | Result | Cancel | Taken | Failure
 

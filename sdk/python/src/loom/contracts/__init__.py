@@ -39,7 +39,7 @@ from loom.contracts.collaboration import (
     Settlement,
     Summary,
 )
-from loom.contracts.deliveries import HandlerTimeout, Reject, Retry, States
+from loom.contracts.deliveries import HandlerTimeout, Journal, Reject, Retry
 from loom.contracts.hosts import ActionSink, EventSource, HostAdapter
 from loom.contracts.messages import read
 from loom.contracts.sandboxes import Command, Confinement, Sandbox
@@ -92,6 +92,7 @@ __all__ = [
     "EventSource",
     "HandlerTimeout",
     "HostAdapter",
+    "Journal",
     "Mailboxes",
     "Member",
     "Outcome",
@@ -104,7 +105,6 @@ __all__ = [
     "Retry",
     "Sandbox",
     "Settlement",
-    "States",
     "Summary",
     "Ticket",
     "ToolCall",

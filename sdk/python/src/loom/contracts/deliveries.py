@@ -7,7 +7,8 @@ is not.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Awaitable
+from typing import Protocol
 
 from loom_kernel import Envelope, LoomError
 
@@ -36,28 +37,34 @@ class HandlerTimeout(LoomError):
         self.seconds = seconds
 
 
-class States(Protocol):
-    """What agents know, on the disk: it becomes true together with the end of an event."""
+class Journal(Protocol):
+    """What a journal does for those who consume durably; `None` of it without one."""
 
-    async def load(self, owner: str) -> dict[str, Any]:
-        """What *owner* knew when it was last done with an event; nothing if it is new.
+    @property
+    def generation(self) -> str:
+        """Changes when what was loaded may not be what is kept any more: load it again."""
+        ...
+
+    async def load(self, owner: str) -> bytes:
+        """What *owner* knew when it was last done with an event, as JSON; empty if it is new.
 
         Raises:
             LoomError: it cannot be read; do not go on without it.
         """
         ...
 
-    async def save(self, owner: str, state: dict[str, Any], event: Envelope | None) -> None:
-        """*owner* knows *state* from now on.
+    def keep(self, owner: str, state: bytes, event: Envelope) -> Awaitable[None]:
+        """*owner* knows *state* (JSON) from now on.
 
         If *event* was delivered durably, it is written in one transaction with the end of its
-        handling, and not at all if it does not end well; else it is on the disk when this returns.
+        handling, and not at all if that does not end well; else it is on the disk when the result
+        is there. The order of calls is kept, whether or not anybody waits.
 
         Raises:
-            LoomError: it has no JSON form, is too long, or cannot be written.
+            LoomError: it is too long, or cannot be written.
         """
         ...
 
-    async def is_new(self, owner: str, key: str, event: Envelope | None) -> bool:
-        """Whether *owner* marks *key* for the first time; the mark is kept as a state is."""
+    def abandon(self, name: str) -> None:
+        """Keep no more events for the durable *name*; nothing happens if somebody consumes."""
         ...

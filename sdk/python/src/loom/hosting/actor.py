@@ -69,6 +69,7 @@ class Actor:
             handler=partial(handle, host),
             capacity=self.definition.mailbox,
             name=f"agent:{self.definition.id}",
+            durable=f"agent:{self.definition.id}",
         )
         self._mailbox.settles_late = handle == self._spread
         self.state = "running"
@@ -204,7 +205,7 @@ class Actor:
         if mailbox is not None:
             mailbox.beside -= 1
             if is_settled:
-                mailbox.settle(envelope)
+                mailbox.settle(envelope, None if task.cancelled() else task.exception())
 
     async def _tell_failure(self, envelope: Envelope, error: BaseException) -> None:
         failure = {"event": envelope.id, "topic": envelope.topic, "error": repr(error)}
