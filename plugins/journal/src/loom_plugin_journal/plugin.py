@@ -19,6 +19,7 @@ def loom_settings() -> type[Settings]:
 @hookimpl
 @asynccontextmanager
 async def loom_attach(host: Host) -> AsyncIterator[None]:
+    from loom_plugin_journal.effects import Ledger
     from loom_plugin_journal.journal import Journal
     from loom_plugin_journal.keeping import Keeping
     from loom_plugin_journal.slots import Slots
@@ -28,6 +29,7 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     store = host.driver("loom.store", settings.store)(folder)
     journal = Journal(host, store, Slots(folder / "handled"), settings)
     host.provide(contracts.Journal, Keeping(journal, store))
+    host.provide(contracts.Effects, Ledger(host, journal, store))
     host.health(journal.health)
     try:
         yield

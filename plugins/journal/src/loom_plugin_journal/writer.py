@@ -12,7 +12,14 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from loom_plugin_journal.records import Append, Batch, Receipt, Space, Store
+from loom_plugin_journal.records import (
+    Append,
+    Batch,
+    JournalUnavailable,
+    Receipt,
+    Space,
+    Store,
+)
 
 Settled = Callable[[list[Receipt] | None, BaseException | None], None]
 
@@ -41,6 +48,9 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._orders: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._is_writing = self._is_called = False
+        self._current = Batch()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._told: list[asyncio.Future[None]] = []
         self._idle = asyncio.Event()
         self._idle.set()
         self._thread = threading.Thread(target=self._work, name="loom-journal", daemon=True)
@@ -57,6 +67,25 @@ class Writer:
         self.batch.values[space, key] = data
         self.call()
 
+    def pending(self, space: Space, key: str) -> bytes | None:
+        """The value that is about to be written."""
+        for batch in (self.batch, self._current):
+            if (found := batch.values.get((space, key))) is not None:
+                return found
+        return None
+
+    async def written(self, space: Space, key: str, data: bytes, *, flushed: bool) -> None:
+        """Set a value; it is on the disk when this returns, before a power cut if *flushed*.
+
+        Raises:
+            JournalUnavailable: it is not.
+        """
+        done: asyncio.Future[None] = self._loop.create_future()
+        self.batch.is_flushed |= flushed
+        self._waiting.append(done)
+        self.put(space, key, data)
+        await done
+
     def call(self) -> None:
         """Have what there is committed, together with all that comes in this turn of the loop."""
         if not self._is_called and not self._is_writing:
@@ -71,6 +100,8 @@ class Writer:
             self._idle.set()
             return
         batch, self.batch = self.batch, Batch()
+        self._told, self._waiting = self._waiting, []
+        self._current = batch
         self._is_writing = True
         self._orders.put(batch)
 
@@ -89,10 +120,18 @@ class Writer:
         self, batch: Batch, receipts: list[Receipt], failure: BaseException | None
     ) -> None:
         self._is_writing = False
+        self._current = Batch()
         if failure is None:
             self._commits.committed(batch, receipts)
         else:
             self._commits.refused(batch, failure)
+        for done in self._told:
+            if done.done():
+                continue
+            if failure is None:
+                done.set_result(None)
+            else:
+                done.set_exception(JournalUnavailable(f"it was not written: {failure}"))
         self._idle.set()
         self.call()
 

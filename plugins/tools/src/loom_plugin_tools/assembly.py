@@ -12,6 +12,7 @@ from loom_plugin_tools.announcements import Announcements
 from loom_plugin_tools.broker import Broker
 from loom_plugin_tools.desk import Desk
 from loom_plugin_tools.limits import Limits
+from loom_plugin_tools.memory import Memory
 from loom_plugin_tools.orders import Orders
 from loom_plugin_tools.policy import Policy
 from loom_plugin_tools.registry import Registry
@@ -38,6 +39,7 @@ def assemble(host: Host) -> tuple[Broker, Orders]:
         host, record, timeout=settings.approval_timeout, prompts=settings.prompts,
         resume=broker.resume,
     )  # fmt: skip
+    broker.memory = Memory(host)
     broker.announcements = Announcements(host, registry, broker.validators)
     return broker, Orders(host, broker, policy, record, owners=settings.approvers)
 

@@ -44,14 +44,13 @@ from loom_kernel import (
 from loom_plugin_tools.announcements import Announcements
 from loom_plugin_tools.desk import Desk
 from loom_plugin_tools.limits import Limits
+from loom_plugin_tools.memory import Memory, Outcome
 from loom_plugin_tools.policy import Policy
 from loom_plugin_tools.registry import Registry
 from loom_plugin_tools.validation import Validators
 
 Key = tuple[str, str]
 """Caller and call id."""
-Outcome = tuple[ToolResult, frozenset[str]]
-"""With the labels of all that led to it."""
 NO_LABELS: frozenset[str] = frozenset()
 Record = Callable[..., None]
 PREPARING = 10.0
@@ -76,6 +75,7 @@ class Broker:
         remembered: int,
     ) -> None:
         self.desk: Desk
+        self.memory: Memory
         self.announcements: Announcements
         self.validators = Validators()
         self.counts = {"calls": 0, "failed": 0, "repeated": 0, "asked": 0, "refused": 0}
@@ -97,11 +97,13 @@ class Broker:
     async def run(self, caller: str, call: ToolCall) -> tuple[ToolResult, frozenset[str]]:
         """See `loom.contracts.Tools`."""
         try:
-            call = msgspec.structs.replace(_frozen(call), id=call.id or self._id(), caller=caller)
+            call = msgspec.structs.replace(_frozen(call), caller=caller)
         except (TypeError, ValueError, RecursionError) as error:
             wrong = ToolFailure(f"the arguments have no JSON form: {error}")
             return ToolResult(call.id, "INVALID_PARAMS", error=wrong), NO_LABELS
         cause = current.get() or self._root(caller)
+        if not call.id:
+            call = msgspec.structs.replace(call, id=self.memory.id_of(call, cause) or self._id())
         token = current.set(cause)  # what is told of a call is told as of one
         key = (caller, call.id)
         task = asyncio.current_task()
@@ -126,8 +128,7 @@ class Broker:
             wrong = ToolResult("", "INVALID_PARAMS", error=ToolFailure(str(error)))
             await self._host.reply(envelope, wrong)
             return
-        call = msgspec.structs.replace(call, id=call.id or envelope.id)
-        self._host.spawn(self._answer(envelope, call), f"call/{call.name}/{call.id}")
+        self._host.spawn(self._answer(envelope, call), f"call/{call.name}/{envelope.id}")
 
     async def _answer(self, envelope: Envelope, call: ToolCall) -> None:
         result, labels = await self.run(envelope.sender, call)
@@ -302,13 +303,16 @@ class Broker:
             self._record("tool.call.started", call.caller, call.name, id=call.id)
             await self._host.publish("tool.call.started", intent, subject=call.id)
             cause = work.passed_on()
-            try:
-                async with asyncio.timeout(call.timeout):
-                    run = self._provider(tool).run(ToolOrder(call, capsule), cause)
-                    result, labels = await run
-            except TimeoutError:
-                text = f"not done within {call.timeout:g} s; it was cancelled"
-                raise ToolError(call.name, "ACTION_TIMEOUT", text) from None
+
+            async def run() -> Outcome:
+                try:
+                    async with asyncio.timeout(call.timeout):
+                        return await self._provider(tool).run(ToolOrder(call, capsule), cause)
+                except TimeoutError:
+                    text = f"not done within {call.timeout:g} s; it was cancelled"
+                    raise ToolError(call.name, "ACTION_TIMEOUT", text) from None
+
+            result, labels = await self.memory.once(tool, call, run)
         work.labels |= labels.union(tool.labels)
         return result
 

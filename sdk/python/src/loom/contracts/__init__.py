@@ -39,7 +39,14 @@ from loom.contracts.collaboration import (
     Settlement,
     Summary,
 )
-from loom.contracts.deliveries import HandlerTimeout, Journal, Reject, Retry
+from loom.contracts.deliveries import (
+    Effect,
+    Effects,
+    HandlerTimeout,
+    Journal,
+    Reject,
+    Retry,
+)
 from loom.contracts.hosts import ActionSink, EventSource, HostAdapter
 from loom.contracts.messages import read
 from loom.contracts.sandboxes import Command, Confinement, Sandbox
@@ -88,6 +95,8 @@ __all__ = [
     "Confinement",
     "Contract",
     "Decision",
+    "Effect",
+    "Effects",
     "ErrorCode",
     "EventSource",
     "HandlerTimeout",

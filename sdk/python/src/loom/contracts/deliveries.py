@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Protocol
 
+import msgspec
 from loom_kernel import Envelope, LoomError
 
 
@@ -67,4 +68,47 @@ class Journal(Protocol):
 
     def abandon(self, name: str) -> None:
         """Keep no more events for the durable *name*; nothing happens if somebody consumes."""
+        ...
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """Something that is about to change the world, and must not happen twice."""
+
+    caller: str
+    id: str
+    """Names it among all of *caller*."""
+    name: str
+    """What does it: the tool."""
+    digest: str
+    """SHA-256 of what is asked for, so that another thing under the same name is noticed."""
+    is_repeatable: bool = False
+    """Whether doing it again, with the same id, is the same as doing it once."""
+
+
+class Effects(Protocol):
+    """Remembers, through any crash, what was begun and what came of it."""
+
+    def name(self, caller: str, event: Envelope, what: str) -> str:
+        """The id of the next effect *what* (text) in *caller*'s handling of *event*.
+
+        The same effects have the same ids when the event is delivered again. Empty if it will
+        not be: nothing is to be recognised then.
+        """
+        ...
+
+    async def begin(self, effect: Effect) -> bytes | None:
+        """Write down that *effect* is about to happen; what came of it, if it has happened.
+
+        When this returns None the intent is on the disk (unless it is repeatable, which needs
+        none).
+
+        Raises:
+            ToolError: OUTCOME_UNKNOWN, it was begun and nobody knows what came of it;
+                INVALID_PARAMS, the id names something else.
+            LoomError: it cannot be written; do not let it happen.
+        """
+        ...
+
+    async def end(self, effect: Effect, outcome: bytes | None) -> None:
+        """Write down what came of it; None = nothing, it may be begun anew."""
         ...
