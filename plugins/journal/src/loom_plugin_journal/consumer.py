@@ -76,6 +76,8 @@ class Consumer:
         """The first record that it has not been offered."""
         self.left: dict[int, None] = dict.fromkeys(progress.left)
         """Those before it that are not done with, in order."""
+        self.unread = deque(progress.left)
+        """Those of them that are to be read from the log before anything else."""
         self.tries = dict(progress.tries)
         self.flights: dict[str, Flight] = {}
         """What is in its hands, by event id."""
@@ -100,7 +102,7 @@ class Consumer:
     @property
     def floor(self) -> int:
         """The oldest record that it may still need."""
-        return next(iter(self.left), self.next)
+        return min(self.left, default=self.next)
 
     @property
     def has_room(self) -> bool:
@@ -119,6 +121,10 @@ class Consumer:
             known = any(matches(pattern, topic) for pattern in self.patterns)
             self._matches[topic] = known
         return known
+
+    def has(self, envelope: Envelope) -> bool:
+        """Whether *envelope* came from the log, and is in its hands."""
+        return envelope.id in self.flights
 
     def listen(self, patterns: Iterable[str]) -> None:
         """Consume these *patterns* from now on."""
@@ -139,13 +145,14 @@ class Consumer:
     def admit(self, sequence: int, envelope: Envelope) -> None:
         """Take a record into its hands."""
         if self.types and envelope.type not in self.types:
+            self.left.pop(sequence, None)
             return
         self.left[sequence] = None
         flight = Flight(sequence, envelope, self.tries.get(sequence) or Tries())
         self.flights[envelope.id] = flight
         if self._is_poisoned(flight):
             self._give_up(flight, "its handler's process ended each time", "")
-        elif waiting := self._behind.get(flight.key) if self._behind else None:
+        elif self._behind and (waiting := self._behind.get(flight.key)) is not None:
             flight.state = "held"
             waiting.append(flight)
         else:
@@ -153,8 +160,18 @@ class Consumer:
 
     def read(self, record: Record) -> None:
         """Take a record that was read from the log, if it is for it."""
-        if self.wants(record.topic):
+        if record.sequence >= self.next:
+            self.next = record.sequence + 1
+        if record.sequence in self.left or self.wants(record.topic):
             self.admit(record.sequence, record.envelope())
+
+    def again(self, sequence: int) -> None:
+        """Take back a record that it had given up."""
+        self.tries.pop(sequence, None)
+        self.left[sequence] = None
+        self.unread.append(sequence)
+        self._line.changed(self)
+        self._line.lags(self)
 
     def _pass_on(self, flight: Flight) -> None:
         flight.state = "waiting"
@@ -222,7 +239,11 @@ class Consumer:
             seconds = base * self._line.random.uniform(1 - SPREAD, 1 + SPREAD)
         flight.state = "delayed"
         self._delayed += 1
-        self._behind.setdefault(flight.key, deque())
+        behind = self._behind.setdefault(flight.key, deque())
+        for outlet in self.outlets:
+            for id in outlet.hold(flight.key):
+                self.flights[id].state = "held"
+                behind.append(self.flights[id])
         self._line.later(seconds, lambda: self._try_again(flight))
 
     def _try_again(self, flight: Flight) -> None:
@@ -268,6 +289,7 @@ class Consumer:
             self.flights.clear()
             self._behind.clear()
             self._delayed = 0
+            self.unread = deque(self.left)
             self.is_behind = True
         self._line.changed(self)
 

@@ -7,6 +7,7 @@ handler → settled → progress, state and what else it kept, in one commit
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -63,6 +64,9 @@ class Journal:
         """Who waits for the appends of the next batch, and of which event."""
         self._written: list[tuple[asyncio.Future[int], Envelope]] = []
         """The same of the batch that is being written."""
+        self._lag = 0
+        self._held: deque[tuple[asyncio.Future[int], Envelope, Append]] = deque()
+        """What waits until the slowest consumer is not too far behind any more."""
         self._interests: dict[str, tuple[Consumer, ...]] = {}
         self._changed: dict[Consumer, None] = {}
         self._handled: dict[tuple[str, str], tuple[Consumer, Flight]] = {}
@@ -83,10 +87,11 @@ class Journal:
     @property
     def is_stuck(self) -> bool:
         """Whether publishers should not even try."""
-        return bool(self.trouble) or self._lag() > self._settings.max_lag
+        return bool(self.trouble) or self._lag > self._settings.max_lag
 
-    def _lag(self) -> int:
-        floors = [consumer.floor for consumer in self.consumers.values()]
+    def _measure_lag(self) -> int:
+        """How far the slowest of those is behind that somebody consumes for."""
+        floors = [consumer.floor for consumer in self.consumers.values() if consumer.outlets]
         return self.last + 1 - min(floors) if floors else 0
 
     def now(self) -> float:
@@ -154,9 +159,22 @@ class Journal:
         except LoomError as error:
             future.set_exception(error)
             return future
+        if self._held or self._lag > self._settings.max_lag:
+            self._held.append((future, envelope, append))
+        else:
+            self._write(future, envelope, append)
+        return future
+
+    def _write(self, future: asyncio.Future[int], envelope: Envelope, append: Append) -> None:
         self._waiting.append((future, envelope))
         self.writer.append(append, flushed=self._is_flushed(envelope.topic))
-        return future
+
+    def _let_in(self) -> None:
+        """Write what was held back, if the slowest consumer has caught up."""
+        while self._held and self._lag + len(self._waiting) <= self._settings.max_lag:
+            future, envelope, append = self._held.popleft()
+            if not future.done():
+                self._write(future, envelope, append)
 
     def _key(self, envelope: Envelope) -> tuple[str, str]:
         """By what a repetition of *envelope* is recognised; nothing if it cannot be one."""
@@ -234,6 +252,20 @@ class Journal:
         found = self._handled.get((owner, event))
         return found[1] if found is not None else None
 
+    def deliver_again(self, letter: Letter) -> None:
+        """Give *letter*'s event to its consumer as if for the first time.
+
+        Raises:
+            LoomError: there is no such consumer any more, or the record is no longer kept.
+        """
+        consumer = self.consumers.get(letter.consumer)
+        if consumer is None:
+            raise LoomError(f"there is no durable consumer {letter.consumer!r} any more")
+        if letter.sequence < self._store.first:
+            raise LoomError(f"record {letter.sequence} is no longer kept; publish the event anew")
+        self.writer.put("letter", letter.id, None)
+        consumer.again(letter.sequence)
+
     # -- Line: what a consumer asks ----------------------------------------------------------
 
     def occupy(self, consumer: Consumer, flight: Flight, *, is_ours: bool) -> None:
@@ -289,21 +321,21 @@ class Journal:
     async def _catch_up(self, consumer: Consumer) -> None:
         """Give *consumer* what it missed, from the log, until it has no room or is up to date."""
         current.set(None)
-        known = {flight.sequence for flight in consumer.flights.values()}
-        for sequence in [left for left in consumer.left if left not in known]:
-            for record in await asyncio.to_thread(self._store.read, sequence, 1):
-                if consumer.outlets:
-                    consumer.admit(record.sequence, record.envelope())
         while consumer.has_room:
+            if consumer.unread:
+                sequence = consumer.unread[0]
+                records = await asyncio.to_thread(self._store.read, sequence, 1)
+                if consumer.has_room and consumer.unread and consumer.unread[0] == sequence:
+                    consumer.unread.popleft()
+                    consumer.read(records[0])
+                continue
             if consumer.next > self.last:
                 consumer.is_behind = False
                 return
             for record in await asyncio.to_thread(self._store.read, consumer.next, CHUNK):
-                if not consumer.has_room:
-                    return
-                if record.sequence == consumer.next:  # nobody gave it away meanwhile
-                    consumer.next += 1
-                    consumer.read(record)
+                if not consumer.has_room or consumer.unread or record.sequence != consumer.next:
+                    break
+                consumer.read(record)
 
     # -- Commits: what the writer tells ------------------------------------------------------
 
@@ -335,6 +367,8 @@ class Journal:
                 consumer.next = self.last + 1
             elif consumer.outlets:
                 self.lags(consumer)
+        self._lag = self._measure_lag()
+        self._let_in()
 
     def refused(self, batch: Batch, error: BaseException) -> None:
         """Nothing of *batch* was written: its publishers are told, the rest is tried again."""
@@ -369,12 +403,16 @@ class Journal:
         left = float(sum(len(consumer.left) for consumer in self.consumers.values()))
         metrics = {name: float(count) for name, count in self.counts.items()}
         metrics |= {"records": float(self.last - self._store.first + 1), "left": left}
-        return Health(not self.trouble, self.trouble or "ok", metrics | {"lag": float(self._lag())})
+        return Health(
+            not self.trouble, self.trouble or "ok", metrics | {"lag": float(self._measure_lag())}
+        )
 
     async def aclose(self) -> None:
         """Write what is left and close the store."""
         self._bus.make_durable = _plain
         self._intake.close()
+        for outlet in [one for consumer in self.consumers.values() for one in consumer.outlets]:
+            outlet.close()
         for consumer in self.consumers.values():
             self._changed[consumer] = None
         await self.writer.aclose()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from loom import contracts
 from loom_kernel import Host, hookimpl
 
 from loom_plugin_journal.settings import Settings
+
+if TYPE_CHECKING:
+    import click
 
 
 @hookimpl
@@ -17,11 +21,20 @@ def loom_settings() -> type[Settings]:
 
 
 @hookimpl
+def loom_add_commands() -> Iterable[click.Command]:
+    from loom_plugin_journal.commands import dlq, events, journal
+
+    return [events, dlq, journal]
+
+
+@hookimpl
 @asynccontextmanager
 async def loom_attach(host: Host) -> AsyncIterator[None]:
     from loom_plugin_journal.effects import Ledger
+    from loom_plugin_journal.housekeeping import Housekeeping
     from loom_plugin_journal.journal import Journal
     from loom_plugin_journal.keeping import Keeping
+    from loom_plugin_journal.orders import Orders
     from loom_plugin_journal.slots import Slots
 
     settings: Settings = host.settings
@@ -29,7 +42,10 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     store = host.driver("loom.store", settings.store)(folder)
     journal = Journal(host, store, Slots(folder / "handled"), settings)
     host.provide(contracts.Journal, Keeping(journal, store))
-    host.provide(contracts.Effects, Ledger(host, journal, store))
+    ledger = Ledger(host, journal, store)
+    host.provide(contracts.Effects, ledger)
+    Orders(host, journal, ledger, store).start()
+    host.spawn(Housekeeping(host, journal, ledger, store, days=settings.keep).run(), "keep house")
     host.health(journal.health)
     try:
         yield

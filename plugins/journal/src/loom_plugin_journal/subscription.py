@@ -11,6 +11,7 @@ from loom_kernel import Envelope, Handler, Subscription
 
 if TYPE_CHECKING:
     from loom_plugin_journal.consumer import Consumer
+    from loom_plugin_journal.flight import Key
     from loom_plugin_journal.journal import Journal
 
 
@@ -71,6 +72,19 @@ class DurableSubscription(Subscription):
         self.offered += 1
         self.backlog.append(envelope)
         self.wake()
+
+    def hold(self, key: Key) -> list[str]:
+        """Take back what waits in the queue of *key*: something before it is tried again."""
+        waiting = [self.backlog.take() for _ in range(len(self.backlog))]
+        held = []
+        for envelope in waiting:
+            if (envelope.topic, envelope.thread_id) == key and self.consumer.has(envelope):
+                held.append(envelope.id)
+                self._router.accounts.of(envelope.topic).offered -= 1
+                self.offered -= 1
+            else:
+                self.backlog.append(envelope)
+        return held
 
     def offer(self, envelope: Envelope) -> bool | None:
         """Queue what is not written down; the rest comes when it is."""

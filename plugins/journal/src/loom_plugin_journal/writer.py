@@ -10,7 +10,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from loom_plugin_journal.records import (
     Append,
@@ -21,7 +21,7 @@ from loom_plugin_journal.records import (
     Store,
 )
 
-Settled = Callable[[list[Receipt] | None, BaseException | None], None]
+T = TypeVar("T")
 
 
 class Commits(Protocol):
@@ -46,7 +46,7 @@ class Writer:
         self._store = store
         self._commits = commits
         self._loop = asyncio.get_running_loop()
-        self._orders: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Batch | Callable[[], None] | None] = queue.SimpleQueue()
         self._is_writing = self._is_called = False
         self._current = Batch()
         self._waiting: list[asyncio.Future[None]] = []
@@ -108,6 +108,9 @@ class Writer:
     def _work(self) -> None:
         """The thread."""
         while (batch := self._orders.get()) is not None:
+            if not isinstance(batch, Batch):
+                batch()
+                continue
             receipts: list[Receipt] = []
             failure: BaseException | None = None
             try:
@@ -126,14 +129,27 @@ class Writer:
         else:
             self._commits.refused(batch, failure)
         for done in self._told:
-            if done.done():
-                continue
             if failure is None:
-                done.set_result(None)
+                _succeed(done, None)
             else:
-                done.set_exception(JournalUnavailable(f"it was not written: {failure}"))
+                _fail(done, JournalUnavailable(f"it was not written: {failure}"))
         self._idle.set()
         self.call()
+
+    async def run(self, act: Callable[[], T]) -> T:
+        """Call *act* between two commits, in the thread that may change the store."""
+        done: asyncio.Future[T] = self._loop.create_future()
+
+        def work() -> None:
+            try:
+                result = act()
+            except BaseException as error:  # noqa: BLE001  # it is whoever waits who handles it
+                self._loop.call_soon_threadsafe(_fail, done, error)
+            else:
+                self._loop.call_soon_threadsafe(_succeed, done, result)
+
+        self._orders.put(work)
+        return await done
 
     async def flush(self) -> None:
         """Wait until all that is known now is on the disk, or was refused."""
@@ -146,3 +162,13 @@ class Writer:
         await self.flush()
         self._orders.put(None)
         await asyncio.to_thread(self._thread.join)
+
+
+def _succeed(done: asyncio.Future[Any], result: Any) -> None:
+    if not done.done():
+        done.set_result(result)
+
+
+def _fail(done: asyncio.Future[Any], error: BaseException) -> None:
+    if not done.done():
+        done.set_exception(error)

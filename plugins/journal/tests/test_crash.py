@@ -1,0 +1,96 @@
+"""SIGKILL at any moment: nothing that was accepted is lost, and nothing is counted twice."""
+
+from __future__ import annotations
+
+import ast
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from loom_plugin_journal.queries import letters
+from loom_plugin_journal.sqlite import SqliteStore
+
+SHOP = Path(__file__).with_name("shop.py")
+LIVES = 200 if os.environ.get("LOOM_TEST_LONG") else 6
+
+
+@contextmanager
+def shop(state: Path, last: int, what: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, str(SHOP), str(state), str(last), what]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def lines(process: subprocess.Popen[str]) -> Iterator[list[str]]:
+    assert process.stdout is not None
+    for line in process.stdout:
+        yield line.split()
+
+
+@pytest.mark.feature("X-05")
+@pytest.mark.feature("RT-06")
+@pytest.mark.reliability("R1")
+@pytest.mark.timeout(120 + 4 * LIVES)
+def test_nothing_accepted_is_lost_or_counted_twice_however_often_it_is_killed(
+    tmp_path: Path,
+) -> None:
+    rng = random.Random(3)
+    accepted = 0
+    for _ in range(LIVES):
+        left = rng.randrange(1, 120)
+        with shop(tmp_path, accepted + 1000, "work") as process:
+            base = accepted
+            for words in lines(process):
+                if words[0] == "accepted":
+                    accepted = int(words[1])
+                    left -= 1
+                if left == 0:
+                    os.kill(process.pid, signal.SIGKILL)
+                    break
+            for words in lines(process):  # what it said before it was killed
+                if words[0] == "accepted":
+                    accepted = int(words[1])
+        assert accepted > base
+    with shop(tmp_path, 0, "drain") as process:
+        assert process.stdout is not None
+        report = next(line for line in process.stdout if line.startswith("idle"))
+    _, clerk, driver = report.strip().split("|")
+    seen, parcels = ast.literal_eval(clerk), ast.literal_eval(driver)["parcels"]
+    assert seen["sum"] == sum(parcels), "what it knows and what it passed on are one"
+    assert len(parcels) == len(set(parcels)), "nothing was passed on twice"
+    assert parcels == sorted(parcels)
+    assert accepted in parcels, "the last that was accepted is there"
+    store = SqliteStore(tmp_path / "plugins" / "journal")
+    orders = [r.envelope().data["number"] for r in store.read(1, 10**6) if r.topic[:5] == "order"]
+    assert parcels == orders, "each order exactly once, in its order"
+    assert store.verify() == store.last
+    store.close()
+
+
+@pytest.mark.feature("X-05")
+@pytest.mark.reliability("R12")
+def test_an_event_that_ends_the_process_each_time_is_put_aside(tmp_path: Path) -> None:
+    for life in range(3):
+        with shop(tmp_path, 0 if life == 0 else 100 * life, "poison") as process:
+            for _ in lines(process):
+                continue
+            assert process.wait() == 9
+    with shop(tmp_path, 0, "drain") as process:
+        assert any(words[0].startswith("idle") for words in lines(process))
+    store = SqliteStore(tmp_path / "plugins" / "journal")
+    found = letters(store)
+    store.close()
+    assert [(letter.consumer, letter.crashes) for letter in found] == [("agent:clerk", 3)]
+    assert found[0].summary()["topic"] == "order.placed"
