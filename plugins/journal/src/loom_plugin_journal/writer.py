@@ -7,10 +7,10 @@ write, the less each event costs; an event alone waits for nobody.
 from __future__ import annotations
 
 import asyncio
-import queue
-import threading
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Protocol, TypeVar
 
 from loom_plugin_journal.records import (
     Append,
@@ -46,15 +46,13 @@ class Writer:
         self._store = store
         self._commits = commits
         self._loop = asyncio.get_running_loop()
-        self._orders: queue.SimpleQueue[Batch | Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="loom-journal")
         self._is_writing = self._is_called = False
         self._current = Batch()
         self._waiting: list[asyncio.Future[None]] = []
+        """Who waits for the next commit."""
         self._told: list[asyncio.Future[None]] = []
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._thread = threading.Thread(target=self._work, name="loom-journal", daemon=True)
-        self._thread.start()
+        """Who waits for the one that is being made."""
 
     def append(self, append: Append, *, flushed: bool) -> None:
         """Write one event, before a power cut if *flushed*."""
@@ -90,85 +88,54 @@ class Writer:
         """Have what there is committed, together with all that comes in this turn of the loop."""
         if not self._is_called and not self._is_writing:
             self._is_called = True
-            self._idle.clear()
             self._loop.call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
         self._is_called = False
         self._commits.before_commit(self.batch)
-        if not self.batch:
-            self._idle.set()
-            return
-        batch, self.batch = self.batch, Batch()
         self._told, self._waiting = self._waiting, []
-        self._current = batch
+        if not self.batch:
+            self._tell(None)
+            return
+        self._current, self.batch = self.batch, Batch()
         self._is_writing = True
-        self._orders.put(batch)
+        writing = self._loop.run_in_executor(self._thread, self._store.commit, self._current)
+        writing.add_done_callback(self._written)
 
-    def _work(self) -> None:
-        """The thread."""
-        while (batch := self._orders.get()) is not None:
-            if not isinstance(batch, Batch):
-                batch()
-                continue
-            receipts: list[Receipt] = []
-            failure: BaseException | None = None
-            try:
-                receipts = self._store.commit(batch)
-            except BaseException as error:  # noqa: BLE001  # it is told to those who wait for it
-                failure = error
-            self._loop.call_soon_threadsafe(self._written, batch, receipts, failure)
-
-    def _written(
-        self, batch: Batch, receipts: list[Receipt], failure: BaseException | None
-    ) -> None:
+    def _written(self, writing: asyncio.Future[list[Receipt]]) -> None:
+        batch, self._current = self._current, Batch()
         self._is_writing = False
-        self._current = Batch()
+        failure = writing.exception()
         if failure is None:
-            self._commits.committed(batch, receipts)
+            self._commits.committed(batch, writing.result())
+            self.call()
         else:
-            self._commits.refused(batch, failure)
-        for done in self._told:
+            self._commits.refused(batch, failure)  # it has it tried again, but not at once
+        self._tell(failure)
+
+    def _tell(self, failure: BaseException | None) -> None:
+        told, self._told = self._told, []
+        for done in told:
+            if done.done():
+                continue
             if failure is None:
-                _succeed(done, None)
+                done.set_result(None)
             else:
-                _fail(done, JournalUnavailable(f"it was not written: {failure}"))
-        self._idle.set()
-        self.call()
+                done.set_exception(JournalUnavailable(f"it was not written: {failure}"))
 
     async def run(self, act: Callable[[], T]) -> T:
         """Call *act* between two commits, in the thread that may change the store."""
-        done: asyncio.Future[T] = self._loop.create_future()
-
-        def work() -> None:
-            try:
-                result = act()
-            except BaseException as error:  # noqa: BLE001  # it is whoever waits who handles it
-                self._loop.call_soon_threadsafe(_fail, done, error)
-            else:
-                self._loop.call_soon_threadsafe(_succeed, done, result)
-
-        self._orders.put(work)
-        return await done
+        return await self._loop.run_in_executor(self._thread, act)
 
     async def flush(self) -> None:
         """Wait until all that is known now is on the disk, or was refused."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(done)
         self.call()
-        while not self._idle.is_set() or self.batch:
-            await self._idle.wait()
+        with suppress(JournalUnavailable):
+            await done
 
     async def aclose(self) -> None:
         """Write what is left, and end the thread."""
         await self.flush()
-        self._orders.put(None)
-        await asyncio.to_thread(self._thread.join)
-
-
-def _succeed(done: asyncio.Future[Any], result: Any) -> None:
-    if not done.done():
-        done.set_result(result)
-
-
-def _fail(done: asyncio.Future[Any], error: BaseException) -> None:
-    if not done.done():
-        done.set_exception(error)
+        await asyncio.to_thread(self._thread.shutdown)
