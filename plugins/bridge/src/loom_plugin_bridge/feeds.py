@@ -126,9 +126,10 @@ class Feeds:
         """
         event = self.cause(message.delivery)
         failure = _failure(message)
-        if message.state and failure is None and journal is not None and event is not None:
+        if failure is None and journal is not None and event is not None:
             try:
-                kept = journal.keep(self._host.name, checked_state(message.state), event)
+                state = checked_state(message.state) if message.state else b""
+                kept = journal.keep(self._host.name, state, event, message.clock)
             except LoomError as error:
                 self._outlet.conclude(message.delivery, error)
                 raise

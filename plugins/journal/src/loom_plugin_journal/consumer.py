@@ -47,6 +47,9 @@ class Line(Protocol):
     def release(self, consumer: Consumer, flight: Flight) -> None:
         """Its handler has ended."""
 
+    def tell(self, consumer: Consumer, flight: Flight, failure: BaseException | None) -> None:
+        """How its handling went."""
+
     def conclude(self, consumer: Consumer, flight: Flight) -> None:
         """It is done with: what its handler wants kept becomes true with it."""
 
@@ -200,6 +203,7 @@ class Consumer:
         if flight is None or flight.state not in ("waiting", "handled"):
             return
         self._line.release(self, flight)
+        self._line.tell(self, flight, failure)
         if failure is None:
             self._end(flight)
             self.settled += 1

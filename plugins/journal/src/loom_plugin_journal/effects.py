@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
-from loom.contracts import Effect, ToolError
+from loom.contracts import Effect, ToolCall, ToolError, ToolResult
 from loom_kernel import Envelope, Host, LoomError
 
 from loom_plugin_journal.journal import Journal
@@ -55,6 +55,13 @@ class Ledger:
         if not effect.is_repeatable:
             await self._write(key, intent)
         return None
+
+    def told(
+        self, event: Envelope, call: ToolCall, result: ToolResult, labels: frozenset[str]
+    ) -> None:
+        flight = self._journal.flight(call.caller, event.id)
+        if flight is not None and self._journal.recorder is not None:
+            self._journal.recorder.called(flight, call, result, labels)
 
     async def end(self, effect: Effect, outcome: bytes | None) -> None:
         key = _key(effect)

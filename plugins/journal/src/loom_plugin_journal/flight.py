@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from loom_kernel import Envelope
+
+if TYPE_CHECKING:
+    from loom_plugin_journal.recording import Trace
 
 State = Literal["waiting", "handled", "delayed", "held"]
 Key = tuple[str, str]
@@ -25,7 +28,7 @@ class Tries(msgspec.Struct, array_like=True):
 class Flight:
     """*envelope*, record *sequence* of the log, at a consumer."""
 
-    __slots__ = ("envelope", "keeps", "sequence", "slot", "state", "steps", "tries")
+    __slots__ = ("envelope", "keeps", "sequence", "slot", "state", "steps", "trace", "tries")
 
     def __init__(self, sequence: int, envelope: Envelope, tries: Tries) -> None:
         self.sequence = sequence
@@ -35,6 +38,8 @@ class Flight:
         self.slot = -1
         self.steps: Counter[str] = Counter()
         """What its handling has caused so far, each kind of thing counted."""
+        self.trace: Trace | None = None
+        """What is recorded of its handling."""
         self.keeps: dict[tuple[str, str], bytes | None] = {}
         """Values that become true when it is done with."""
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from loom_kernel import Bus, Envelope, Health, Host, LoomError, current, detached
 
 from loom_plugin_journal.consumer import Consumer
 from loom_plugin_journal.flight import Flight, Letter, Progress
+from loom_plugin_journal.reading import Reading
 from loom_plugin_journal.records import (
     Append,
     Batch,
@@ -32,12 +32,15 @@ from loom_plugin_journal.slots import Slots
 from loom_plugin_journal.subscription import DurableSubscription, Intake
 from loom_plugin_journal.writer import Writer
 
-CHUNK = 512
-"""Records that are read at once for a consumer that is behind."""
+if TYPE_CHECKING:
+    from loom_plugin_journal.recording import Recorder
+
 TOPICS = 10_000
 """Topics of which is remembered who consumes them."""
 IDEMPOTENCY = "idempotency-key"
 """The entry of an event's metadata by which a repeated one is recognised."""
+AGENT = "agent:"
+"""What the names of agents' mailboxes begin with."""
 AGAIN = 1.0
 """Seconds after which a journal that could not write tries to."""
 _PRIVATE = ("$", "dlq.")
@@ -52,6 +55,7 @@ class Journal:
         self.most_failures = settings.deliveries
         self.most_crashes = settings.crashes
         self.consumers: dict[str, Consumer] = {}
+        self.recorder: Recorder | None = None
         self.trouble = ""
         """Why nothing can be written now."""
         self.counts = {"written": 0, "repeated": 0, "commits": 0, "refused": 0}
@@ -71,7 +75,7 @@ class Journal:
         self._changed: dict[Consumer, None] = {}
         self._handled: dict[tuple[str, str], tuple[Consumer, Flight]] = {}
         """What handlers work on: by consumer's subscriber and event id."""
-        self._reading: dict[str, asyncio.Task[None]] = {}
+        self._reading = Reading(host, store)
         self._intake = Intake(self, self._bus, settings.topics or ("$loom.journal.unused",))
         self._restore()
         self.writer = Writer(store, self)
@@ -206,7 +210,7 @@ class Journal:
     # -- consumers ---------------------------------------------------------------------------
 
     def _make(self, bus: Bus, patterns: tuple[str, ...], **options: Any) -> DurableSubscription:
-        limit = 0.0 if options.get("name", "").startswith("agent:") else self._settings.ack_wait
+        limit = 0.0 if options["durable"].startswith(AGENT) else self._settings.ack_wait
         return DurableSubscription(bus, patterns, journal=self, time_limit=limit, **options)
 
     def consumer(self, outlet: DurableSubscription) -> Consumer:
@@ -273,12 +277,19 @@ class Journal:
             flight.slot = self._slots.take(consumer.number, flight.sequence)
         for outlet in consumer.outlets:
             self._handled[outlet.subscriber, flight.envelope.id] = consumer, flight
+        if self.recorder is not None and consumer.name.startswith(AGENT):
+            self.recorder.begin(flight)
 
     def release(self, consumer: Consumer, flight: Flight) -> None:
         self._slots.free(flight.slot)
         flight.slot = -1
         for outlet in consumer.outlets:
             self._handled.pop((outlet.subscriber, flight.envelope.id), None)
+
+    def tell(self, consumer: Consumer, flight: Flight, failure: BaseException | None) -> None:
+        if self.recorder is not None and flight.trace is not None:
+            owner = consumer.name.removeprefix(AGENT)
+            self.recorder.end(owner, flight, failure, self.writer.batch)
 
     def conclude(self, consumer: Consumer, flight: Flight) -> None:
         self.writer.batch.values.update(flight.keeps)
@@ -308,34 +319,7 @@ class Journal:
         self.writer.call()
 
     def lags(self, consumer: Consumer) -> None:
-        if consumer.name not in self._reading and consumer.has_room:
-            task = self._host.spawn(self._catch_up(consumer), f"read/{consumer.name}")
-            self._reading[consumer.name] = task
-            task.add_done_callback(partial(self._has_read, consumer))
-
-    def _has_read(self, consumer: Consumer, task: asyncio.Task[None]) -> None:
-        self._reading.pop(consumer.name, None)
-        if not task.cancelled() and task.exception() is None and consumer.is_behind:
-            self.lags(consumer)
-
-    async def _catch_up(self, consumer: Consumer) -> None:
-        """Give *consumer* what it missed, from the log, until it has no room or is up to date."""
-        current.set(None)
-        while consumer.has_room:
-            if consumer.unread:
-                sequence = consumer.unread[0]
-                records = await asyncio.to_thread(self._store.read, sequence, 1)
-                if consumer.has_room and consumer.unread and consumer.unread[0] == sequence:
-                    consumer.unread.popleft()
-                    consumer.read(records[0])
-                continue
-            if consumer.next > self.last:
-                consumer.is_behind = False
-                return
-            for record in await asyncio.to_thread(self._store.read, consumer.next, CHUNK):
-                if not consumer.has_room or consumer.unread or record.sequence != consumer.next:
-                    break
-                consumer.read(record)
+        self._reading.ask(consumer)
 
     # -- Commits: what the writer tells ------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 
 from loom_kernel import Envelope, LoomError
 
@@ -29,10 +29,16 @@ class Keeping:
         await self._journal.writer.flush()
         return await asyncio.to_thread(self._store.get, "state", owner) or b""
 
-    def keep(self, owner: str, state: bytes, event: Envelope) -> Awaitable[None]:
+    def keep(
+        self, owner: str, state: bytes, event: Envelope, clock: Sequence[float] = ()
+    ) -> Awaitable[None]:
         if len(state) > LONGEST:
             raise LoomError(f"{owner} knows {len(state)} bytes; at most {LONGEST} are kept")
         flight = self._journal.flight(owner, event.id)
+        if flight is not None and flight.trace is not None:
+            flight.trace.clock = tuple(clock)
+        if not state:
+            return _nothing()
         if flight is not None:
             flight.keeps["state", owner] = state
             return _nothing()

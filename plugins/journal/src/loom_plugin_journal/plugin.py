@@ -35,6 +35,7 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     from loom_plugin_journal.journal import Journal
     from loom_plugin_journal.keeping import Keeping
     from loom_plugin_journal.orders import Orders
+    from loom_plugin_journal.recording import Recorder
     from loom_plugin_journal.slots import Slots
 
     settings: Settings = host.settings
@@ -44,6 +45,8 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     host.provide(contracts.Journal, Keeping(journal, store))
     ledger = Ledger(host, journal, store)
     host.provide(contracts.Effects, ledger)
+    if settings.record:
+        Recorder(host, journal, store)
     Orders(host, journal, ledger, store).start()
     host.spawn(Housekeeping(host, journal, ledger, store, days=settings.keep).run(), "keep house")
     host.health(journal.health)

@@ -16,3 +16,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ack_wait: float
     max_lag: int
     keep: float
+    record: bool

@@ -112,6 +112,7 @@ class Broker:
         work = _Work(call, cause)
         try:
             result = await self._once(work, self._execute)
+            self.memory.tell(cause, work.call, (result, work.labels))
             if not result.is_ok:
                 await asyncio.sleep(0)  # whoever tries again and again lets others have their turn
             return result, work.labels

@@ -47,6 +47,11 @@ class Memory:
         what = f"{call.name}/{fingerprint(call.arguments)[:16]}"
         return self._effects.name(call.caller, cause, what)
 
+    def tell(self, cause: Envelope, call: ToolCall, outcome: Outcome) -> None:
+        """*call* had this outcome."""
+        if self._effects is not None:
+            self._effects.told(cause, call, *outcome)
+
     async def once(self, tool: ToolDescriptor, call: ToolCall, run: Run) -> Outcome:
         """*run*, or what came of it before.
 

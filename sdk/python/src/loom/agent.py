@@ -171,8 +171,9 @@ class Agent:
                 return
             try:
                 context.state = await keeping.renew(context.state)
+                context.begin(envelope)
                 await self.on_event(context, envelope.topic, envelope)
-                await keeping.keep(context.state, envelope)
+                await keeping.keep(context.state, envelope, context.clock.readings)
             except BaseException:
                 if concurrency == "queue":
                     context.state = keeping.undo(context.state)

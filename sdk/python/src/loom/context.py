@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from random import Random
 from typing import Any, Unpack, overload
 
 import msgspec
 from loom_kernel import (
+    Clock,
     Envelope,
     EnvelopeFields,
     Host,
@@ -30,6 +32,8 @@ from loom.provider import find_remote_tools
 MARKS = "$once"
 """Where in the state the marks of `Context.once` are."""
 MOST_MARKS = 1000
+MOST_READINGS = 10_000
+"""Readings of the clock that are kept of one handling."""
 
 
 class Thread(msgspec.Struct, frozen=True):
@@ -50,6 +54,37 @@ class Thread(msgspec.Struct, frozen=True):
         return f"thread.{self.id}.reply"
 
 
+class HandlingClock:
+    """*clock*, and a list of what it said."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.readings: list[float] = []
+        """Times of the wall and of the monotonic clock, in the order of asking."""
+        self._clock = clock
+        self.time = self._time
+        """UNIX seconds, UTC."""
+
+    def _time(self) -> float:
+        return self._noted(self._clock.time())
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment; never jumps."""
+        return self._noted(self._clock.monotonic())
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for *seconds*."""
+        await self._clock.sleep(seconds)
+
+    async def sleep_until(self, moment: float) -> None:
+        """Wait until `time()` has reached *moment*."""
+        await self._clock.sleep_until(moment)
+
+    def _noted(self, reading: float) -> float:
+        if len(self.readings) < MOST_READINGS:
+            self.readings.append(reading)
+        return reading
+
+
 class Context:
     """An agent's side of the runtime. What it emits while handling an event is caused by it."""
 
@@ -68,7 +103,19 @@ class Context:
         self.host = host
         """The agent's own host, for what this class has no word for."""
         self.log = host.log
-        self.clock = host.clock
+        self.clock = HandlingClock(host.clock)
+        """The runtime's clock. What it said while an event was handled is known to a replay."""
+        self._chance = Random()
+
+    @property
+    def random(self) -> Random:
+        """Chance that a replay repeats: in the handling of an event it begins with that event."""
+        return self._chance
+
+    def begin(self, event: Envelope) -> None:
+        """The handling of *event* begins (called by the runtime)."""
+        self.clock.readings.clear()
+        self._chance = Random(f"{self.agent_id}/{event.id}")
 
     def once(self, key: str) -> bool:
         """Whether *key* is new to this agent: True once, then False for good.

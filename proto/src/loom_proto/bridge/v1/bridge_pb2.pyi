@@ -257,18 +257,20 @@ class Report(_message.Message):
     def __init__(self, about: _Optional[str] = ..., details: _Optional[bytes] = ...) -> None: ...
 
 class Settle(_message.Message):
-    __slots__ = ("delivery", "outcome", "reason", "delay", "state")
+    __slots__ = ("delivery", "outcome", "reason", "delay", "state", "clock")
     DELIVERY_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DELAY_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
     delivery: int
     outcome: str
     reason: str
     delay: float
     state: bytes
-    def __init__(self, delivery: _Optional[int] = ..., outcome: _Optional[str] = ..., reason: _Optional[str] = ..., delay: _Optional[float] = ..., state: _Optional[bytes] = ...) -> None: ...
+    clock: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, delivery: _Optional[int] = ..., outcome: _Optional[str] = ..., reason: _Optional[str] = ..., delay: _Optional[float] = ..., state: _Optional[bytes] = ..., clock: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Bye(_message.Message):
     __slots__ = ()

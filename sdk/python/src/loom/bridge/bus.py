@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, Unpack
 
 import msgspec
@@ -79,7 +79,8 @@ class RemoteBus:
         self._next = 0
         self._inbox = 0
         self._live: dict[int, Envelope] = {}
-        self._states: dict[int, bytes] = {}
+        self._states: dict[int, tuple[bytes, list[float]]] = {}
+        """What is to be said with the end of a delivery: a state, and what a clock said."""
         self._checked: set[str] = set()
         self._offer: Offer | None = None
         client.deliver = self._deliver
@@ -302,8 +303,10 @@ class RemoteBus:
         """What the server said that the agent knew."""
         return self._client.welcome.state
 
-    async def keep(self, owner: str, state: bytes, event: Envelope) -> None:
-        """Say *state* together with the end of *event*.
+    async def keep(
+        self, owner: str, state: bytes, event: Envelope, clock: Sequence[float] = ()
+    ) -> None:
+        """Say *state* and *clock* together with the end of *event*.
 
         Raises:
             LoomError: it is too long.
@@ -312,7 +315,7 @@ class RemoteBus:
             longest = self._client.welcome.max_payload
             raise LoomError(f"{owner} knows {len(state)} bytes; at most {longest} are kept")
         if event.delivery in self._live:
-            self._states[event.delivery] = state
+            self._states[event.delivery] = state, list(clock)
 
     def abandon(self, name: str) -> None:
         """The server forgets who says goodbye."""
@@ -359,9 +362,12 @@ class RemoteBus:
     def _settled(self, event: Envelope, failure: BaseException | None = None) -> None:
         if self._live.pop(event.delivery, None) is None:
             return
-        state = self._states.pop(event.delivery, b"")
-        if self._client.welcome.keeps and (state or failure is not None):
-            self._client.send(_settlement(event.delivery, b"" if failure else state, failure))
+        state, clock = self._states.pop(event.delivery, (b"", []))
+        if self._client.welcome.keeps and (state or clock or failure is not None):
+            if failure is None:
+                self._client.send(Settle(event.delivery, state=state, clock=clock))
+            else:
+                self._client.send(_settlement(event.delivery, failure))
         else:
             self._client.settle(event.delivery)
 
@@ -382,10 +388,8 @@ def _with_labels(cause: Envelope, known: Envelope | None, fields: EnvelopeFields
     return {**fields, "labels": own | frozenset(fields.get("labels", ()))} if own else fields
 
 
-def _settlement(delivery: int, state: bytes, failure: BaseException | None) -> Settle:
-    """What is said of a delivery that failed, or changed what the agent knows."""
-    if failure is None:
-        return Settle(delivery, state=state)
+def _settlement(delivery: int, failure: BaseException) -> Settle:
+    """What is said of a delivery that failed."""
     reason = f"{type(failure).__name__}: {failure}"[:LONGEST_REASON]
     if isinstance(failure, Retry):
         return Settle(delivery, "retry", str(failure)[:LONGEST_REASON], failure.delay)

@@ -139,6 +139,8 @@ class Settle(Message):
     """Seconds until a `retry`; less than 0 is the usual back-off."""
     state: bytes = b""
     """JSON object: what the agent knows from now on; empty is no change."""
+    clock: list[float] = []
+    """What the agent's clock said to it, reading by reading: UNIX seconds."""
 
 
 class Offer(Message):

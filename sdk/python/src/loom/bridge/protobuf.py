@@ -297,8 +297,9 @@ def _read_ack(slot: pb.ClientMessage) -> Ack:
 
 
 def _write_settle(message: Settle, slot: pb.ClientMessage) -> None:
-    for name in message.__struct_fields__:
+    for name in ("delivery", "outcome", "reason", "delay", "state"):
         setattr(slot.settle, name, getattr(message, name))
+    slot.settle.clock.extend(message.clock)
 
 
 def _read_settle(slot: pb.ClientMessage) -> Settle:
@@ -306,7 +307,7 @@ def _read_settle(slot: pb.ClientMessage) -> Settle:
     if said.outcome not in ("done", "failed", "retry", "reject"):
         raise ValueError(f"a delivery that ended {said.outcome!r}")
     outcome: Any = said.outcome
-    return Settle(said.delivery, outcome, said.reason, said.delay, said.state)
+    return Settle(said.delivery, outcome, said.reason, said.delay, said.state, list(said.clock))
 
 
 def _write_offer(message: Offer, slot: pb.ClientMessage) -> None:

@@ -49,6 +49,7 @@ from loom.contracts.deliveries import (
 )
 from loom.contracts.hosts import ActionSink, EventSource, HostAdapter
 from loom.contracts.messages import read
+from loom.contracts.runs import RUN_FORMAT, CalledTool, Emission, Handling, RunHeader
 from loom.contracts.sandboxes import Command, Confinement, Sandbox
 from loom.contracts.tools import (
     BROKER,
@@ -73,6 +74,7 @@ __all__ = [
     "BROKER",
     "GO_ON",
     "HALT",
+    "RUN_FORMAT",
     "SEARCH",
     "ActionSink",
     "AgentDefinition",
@@ -90,6 +92,7 @@ __all__ = [
     "Bid",
     "Bridge",
     "CallForProposals",
+    "CalledTool",
     "Capsule",
     "Command",
     "Confinement",
@@ -97,9 +100,11 @@ __all__ = [
     "Decision",
     "Effect",
     "Effects",
+    "Emission",
     "ErrorCode",
     "EventSource",
     "HandlerTimeout",
+    "Handling",
     "HostAdapter",
     "Journal",
     "Mailboxes",
@@ -112,6 +117,7 @@ __all__ = [
     "RemoteTools",
     "ReplyShortage",
     "Retry",
+    "RunHeader",
     "Sandbox",
     "Settlement",
     "Summary",

@@ -7,11 +7,13 @@ is not.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 import msgspec
 from loom_kernel import Envelope, LoomError
+
+from loom.contracts.tools import ToolCall, ToolResult
 
 
 class Retry(LoomError):
@@ -54,8 +56,12 @@ class Journal(Protocol):
         """
         ...
 
-    def keep(self, owner: str, state: bytes, event: Envelope) -> Awaitable[None]:
-        """*owner* knows *state* (JSON) from now on.
+    def keep(
+        self, owner: str, state: bytes, event: Envelope, clock: Sequence[float] = ()
+    ) -> Awaitable[None]:
+        """*owner* knows *state* (JSON; empty = what it knew) from now on.
+
+        *clock* is what its clock said to it while it handled *event*, for a replay.
 
         If *event* was delivered durably, it is written in one transaction with the end of its
         handling, and not at all if that does not end well; else it is on the disk when the result
@@ -107,6 +113,12 @@ class Effects(Protocol):
                 INVALID_PARAMS, the id names something else.
             LoomError: it cannot be written; do not let it happen.
         """
+        ...
+
+    def told(
+        self, event: Envelope, call: ToolCall, result: ToolResult, labels: frozenset[str]
+    ) -> None:
+        """*call*, made in the handling of *event*, had this outcome; a replay repeats it."""
         ...
 
     async def end(self, effect: Effect, outcome: bytes | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from loom_kernel import Envelope, Host, ServiceMissing, decode_json, encode_json
@@ -42,8 +43,12 @@ class Keeping:
             return state
         return await self.load({})
 
-    async def keep(self, state: dict[str, Any], event: Envelope) -> None:
+    async def keep(
+        self, state: dict[str, Any], event: Envelope, clock: Sequence[float] = ()
+    ) -> None:
         """Keep *state* if it has changed, together with the end of *event*.
+
+        *clock* is what the agent's clock said meanwhile.
 
         Raises:
             LoomError: it has no JSON form, or cannot be written.
@@ -51,8 +56,9 @@ class Keeping:
         if self._journal is None:
             return
         now = encode_json(state, f"the state of {self._owner}")
-        if now != (self._known or b"{}"):
-            await self._journal.keep(self._owner, now, event)
+        is_changed = now != (self._known or b"{}")
+        if is_changed or clock:
+            await self._journal.keep(self._owner, now if is_changed else b"", event, clock)
             self._known = now
 
     def undo(self, state: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,103 @@
+"""Recording: what an agent could not know by itself, kept with the end of each event.
+
+It is what a replay needs: the event, the tools' results, the replies, what the clock said. What
+the agent published and knew afterwards is kept too, for a replay to be compared with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from loom.contracts import CalledTool, Emission, Handling, ToolCall, ToolResult
+from loom_kernel import Envelope, Host
+
+from loom_plugin_journal.flight import Flight
+from loom_plugin_journal.journal import Journal
+from loom_plugin_journal.records import Batch, Store, encode
+
+SPACE = "run"
+INBOX = "$inbox."
+
+
+class Trace:
+    """What is known of a handling that goes on."""
+
+    __slots__ = ("began", "calls", "clock", "emitted")
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+        self.emitted: list[tuple[Envelope, list[Envelope]]] = []
+        self.calls: list[CalledTool] = []
+        self.clock: tuple[float, ...] = ()
+
+
+class Recorder:
+    """Follows the handlings of agents. All of it is in the event loop."""
+
+    def __init__(self, host: Host, journal: Journal, store: Store) -> None:
+        self._clock = host.clock
+        self._journal = journal
+        newest = store.scan(SPACE)[-1:]  # keys are in order
+        self._number = int(newest[0][0]) if newest else 0
+        self._inboxes: dict[str, list[Envelope]] = {}
+        """Where replies are awaited that a handling asked for."""
+        journal.recorder = self
+        host.add_filter(self._watch, order=900)
+
+    def begin(self, flight: Flight) -> None:
+        """A handler is given the event."""
+        flight.trace = Trace(self._clock.time())
+
+    def _watch(self, envelope: Envelope) -> Envelope:
+        """See what handlings publish, and the replies that they get."""
+        if envelope.topic.startswith(INBOX):
+            if (replies := self._inboxes.get(envelope.topic)) is not None:
+                replies.append(envelope)
+        elif envelope.causation_id:
+            flight = self._journal.flight(envelope.sender, envelope.causation_id)
+            if flight is not None and flight.trace is not None:
+                replies = []
+                flight.trace.emitted.append((envelope, replies))
+                if envelope.reply_to.startswith(INBOX):
+                    self._inboxes[envelope.reply_to] = replies
+        return envelope
+
+    def called(
+        self, flight: Flight, call: ToolCall, result: ToolResult, labels: frozenset[str]
+    ) -> None:
+        """A tool has answered."""
+        if flight.trace is not None:
+            outcome: dict[str, Any] = msgspec.to_builtins(result)
+            entry = CalledTool(call.name, call.arguments, outcome, sorted(labels))
+            flight.trace.calls.append(entry)
+
+    def end(self, owner: str, flight: Flight, failure: BaseException | None, batch: Batch) -> None:
+        """The handler is done, or has failed: keep how it went, with the same commit."""
+        trace, flight.trace = flight.trace, None
+        if trace is None:
+            return
+        for envelope, _ in trace.emitted:
+            self._inboxes.pop(envelope.reply_to, None)
+        state = flight.keeps.get(("state", owner)) if failure is None else None
+        self._number += 1
+        handling = Handling(
+            self._number, owner, _plain(flight.envelope), trace.began, self._clock.time(),
+            "done" if failure is None else type(failure).__name__, str(failure or "")[:500],
+            [_emission(envelope, replies) for envelope, replies in trace.emitted],
+            trace.calls, list(trace.clock), msgspec.json.decode(state) if state else None,
+        )  # fmt: skip
+        batch.values[SPACE, f"{self._number:020d}"] = encode(handling)
+
+
+def _emission(envelope: Envelope, replies: list[Envelope]) -> Emission:
+    data = _plain(envelope).get("data")
+    type = "" if envelope.type == envelope.topic else envelope.type
+    found = [_plain(reply) for reply in replies]
+    return Emission(envelope.topic, type, data, envelope.subject, found)
+
+
+def _plain(envelope: Envelope) -> dict[str, Any]:
+    """*envelope* in JSON's own values."""
+    known: dict[str, Any] = msgspec.json.decode(envelope.to_json())
+    return known
