@@ -81,13 +81,11 @@ def perform(app: App, change: Change) -> None:
 
 def recover(app: App) -> str:
     """Undo what a killed command began: the tool's name, or nothing if none did. Blocks."""
-    try:
-        with app.tools() as tools:
-            if not is_there(WORK, tools):
-                return ""
+    name = ""
+    with suppress(FileNotFoundError), app.tools() as tools:
+        if is_there(WORK, tools):
             name = _undo(app, tools)
-    except FileNotFoundError:
-        return ""
+    _remove_if_empty(app)  # it may have been killed as it had just made, or emptied, the folder
     return name
 
 

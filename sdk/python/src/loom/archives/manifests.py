@@ -21,6 +21,8 @@ TOOL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 RESERVED = ("cli", "kernel", "local", "loom")
 VERSION = re.compile(r"[0-9][0-9A-Za-z.+_-]{0,31}")
 LONGEST_SUMMARY = 200
+MOST_DOTS = 200
+"""In one line: what `tomllib` takes for a dotted key grows with the square of its parts."""
 _VARIABLE = re.compile(r"\$(?!defs/)(?:\{\w+\}|\w+)")
 """What loom.toml would fill in from the owner's environment."""
 _NO_KEYS = ("__proto__", "constructor", "prototype")
@@ -129,7 +131,7 @@ def read_manifest(content: bytes) -> ToolManifest:
     if len(content) > LONGEST_MANIFEST:
         raise _refused(f"it has more than {LONGEST_MANIFEST >> 10} KiB")
     try:
-        raw = tomllib.loads(content.decode())
+        raw = tomllib.loads(_checked_text(content))
         _check_values(raw)
         manifest = msgspec.convert(raw, ToolManifest)
         _check_header(manifest)
@@ -139,6 +141,13 @@ def read_manifest(content: bytes) -> ToolManifest:
     except (ValueError, msgspec.ValidationError) as error:
         raise _refused(str(error)) from None
     return manifest
+
+
+def _checked_text(content: bytes) -> str:
+    text = content.decode()
+    if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
+        raise _refused(f"a line of it has more than {MOST_DOTS} dots")
+    return text
 
 
 def _check_header(manifest: ToolManifest) -> None:

@@ -60,11 +60,14 @@ def _read(path: Path) -> bytes:
     # Not to wait for whoever writes to a named pipe.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
             raise ArchiveRefused("it is no file")
-        data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise ArchiveRefused(f"it has more than {LARGEST >> 20} MiB")
+        if facts.st_size > LARGEST:
+            raise ArchiveRefused(f"it has more than {LARGEST >> 20} MiB")
+        data = file.read(facts.st_size + 1)
+    if len(data) > facts.st_size:
+        raise ArchiveRefused("it is still being written")
     return data
 
 
