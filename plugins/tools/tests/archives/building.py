@@ -52,7 +52,7 @@ class End(NamedTuple):
     disk: int = 0
     first: int = 0
     here: int | None = None
-    count: int | None = None
+    total: int | None = None
     size: int | None = None
     start: int | None = None
     comment: bytes = b""
@@ -123,7 +123,7 @@ def build(entries: Iterable[Entry], end: End = End()) -> bytes:  # noqa: B008  #
         count += 1
     body += end.between
     here = count if end.here is None else end.here
-    said = here if end.count is None else end.count
+    said = here if end.total is None else end.total
     tail = struct.pack(
         "<4s4H2LH", b"PK\5\6", end.disk, end.first, here, said,
         len(directory) if end.size is None else end.size,

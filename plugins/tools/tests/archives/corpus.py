@@ -162,11 +162,11 @@ ENDS: dict[str, tuple[Made, str]] = {
     "a second end": (lambda: build(tool(), End(comment=build([])[:22])), "has 0 entries"),
     "something between": (lambda: build(tool(), End(between=b"x")), "between its last entry"),
     "zip64 end": (
-        lambda: build(tool(), End(here=0xFFFF, count=0xFFFF, size=0xFFFFFFFF)), "zip64"
+        lambda: build(tool(), End(here=0xFFFF, total=0xFFFF, size=0xFFFFFFFF)), "zip64"
     ),
     "zip64 locator": (lambda: build(tool(), End(start=0xFFFFFFFF)), "zip64"),
     "several disks": (lambda: build(tool(), End(disk=1, first=1)), "one part of several"),
-    "counts differ": (lambda: build(tool(), End(count=3)), "one part of several"),
+    "counts differ": (lambda: build(tool(), End(total=3)), "one part of several"),
     "more than there are": (lambda: build(tool(), End(here=3)), "directory ends before entry 3"),
     "fewer than there are": (lambda: build(tool(), End(here=1)), "more than its end says"),
     "directory elsewhere": (lambda: build(tool(), End(start=0)), "does not lie where"),

@@ -67,7 +67,7 @@ def test_a_command_killed_anywhere_has_done_all_or_nothing(tmp_path: Path, chang
         model.tools("verify")  # whatever it says, first it puts things right
         assert model.tree() in (before, after), number
         outcomes.append(model.tree() == after)
-    assert len(outcomes) >= 4
+    assert len(outcomes) >= 3
     assert sorted(outcomes) == outcomes  # once it is done, it stays done
     assert not outcomes[0]
 

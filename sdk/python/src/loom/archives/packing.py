@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from loom.archives.contents import COMPILED
 from loom.archives.limits import LARGEST, MOST_ENTRIES, MOST_RATIO
 from loom.archives.manifests import MANIFEST, ToolManifest, read_manifest
 from loom.archives.opening import Archive, open_archive
+from loom.archives.records import DEFLATED, STORED
 from loom.archives.refusals import ArchiveRefused
 
 LEFT_OUT = ("__pycache__", "loom.toml", "tools.lock")
@@ -87,6 +87,8 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _write(target: Path, files: dict[str, Path]) -> None:
+    import zipfile  # with every method it knows: only packing needs that
+
     with zipfile.ZipFile(target, "x", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, path in files.items():
             content = path.read_bytes()
@@ -100,5 +102,4 @@ def _write(target: Path, files: dict[str, Path]) -> None:
 def _method(content: bytes) -> int:
     """How *content* is packed: not at all, if it would look like a bomb or become longer."""
     packed = len(zlib.compress(content, 9, -zlib.MAX_WBITS))
-    is_worth_it = packed < len(content) <= packed * MOST_RATIO
-    return zipfile.ZIP_DEFLATED if is_worth_it else zipfile.ZIP_STORED
+    return DEFLATED if packed < len(content) <= packed * MOST_RATIO else STORED
