@@ -51,6 +51,9 @@ NAMES: dict[str | bytes, str] = {
     "ma\u200bin.py": NOT_SEEN,
     "\ufeffmain.py": NOT_SEEN,
     "\ue000.py": NOT_SEEN,
+    "main\u3164.py": NOT_SEEN,
+    "main\ufe0f.py": NOT_SEEN,
+    "main\u00a0.py": NOT_SEEN,
     "a\u2028b": NOT_SEEN,
     "con.txt": DEVICE,
     "a/AUX": DEVICE,
@@ -77,6 +80,7 @@ NAMES: dict[str | bytes, str] = {
 
 CLASHES: dict[str, tuple[tuple[str, ...], str]] = {
     "a name twice": (("a.py", "a.py"), "there twice"),
+    "a folder twice": (("a/", "a/"), "there twice"),
     "the manifest twice": (("loom-tool.toml",), "there twice"),
     "other case": (("Main.py",), SAME),
     "sharp s": (("straße", "STRASSE"), SAME),
@@ -320,7 +324,9 @@ def attacks() -> dict[str, tuple[Made, str]]:
         found[f"name {name!r:.40}"] = (lambda e=entry: archive(e)), why  # type: ignore[misc]
     found["name in no code"] = lambda: archive(Entry("ä.py", flags=0)), "not in the code"
     for label, (names, why) in CLASHES.items():
-        entries = [Entry(name) for name in names]
+        entries = [
+            Entry(name, b"", FOLDER) if name.endswith("/") else Entry(name) for name in names
+        ]
         found[f"clash: {label}"] = (lambda e=entries: archive(*e)), why  # type: ignore[misc]
     for label, (entry, why) in (KINDS | {f"header: {k}": v for k, v in HEADERS.items()}).items():
         found[label] = (lambda e=entry: archive(e)), why  # type: ignore[misc]
@@ -338,5 +344,10 @@ def attacks() -> dict[str, tuple[Made, str]]:
     found["starts: beside the program"] = (
         lambda: archive(Entry("src/run.py"), Entry("src/logging.py"), manifest=below),
         "Python's own module 'logging'",
+    )
+    folder = HEAD + '[process]\ncommand = ["python3", "./src"]\n'
+    found["starts: in the program's folder"] = (
+        lambda: archive(Entry("src/__main__.py"), Entry("src/enum.py"), manifest=folder),
+        "Python's own module 'enum'",
     )
     return found

@@ -26,10 +26,10 @@ summary = "Counts letters"
 
 [wasm]
 module = "tool.wasm"
+tool = [{ name = "count", description = "Counts\\nletters", hints = { read_only = true } }]
+config = { mode = "quiet" }
 kind = "extism"
-
-[wasm.config]
-mode = "quiet"
+memory = 8
 """
 
 
@@ -79,9 +79,12 @@ def test_a_wasm_module_is_named_where_it_lies(site: Site) -> None:
     assert said.code == 0, said.text
     assert said.text.endswith("loom wasm trust letters\n")
     table = tomlkit.parse(site.config)["wasm"]["letters"]
+    tool = {"name": "count", "description": "Counts\nletters", "hints": {"read_only": True}}
     assert table == {
-        "module": "tools/letters/tool.wasm", "kind": "extism", "config": {"mode": "quiet"},
+        "module": "tools/letters/tool.wasm", "kind": "extism", "memory": 8, "tool": [tool],
+        "config": {"mode": "quiet"},
     }  # fmt: skip
+    assert '+ tool[0].description = "Counts\\x0aletters"' in said.text
 
 
 def test_scripts_are_told_in_json(site: Site) -> None:

@@ -17,7 +17,7 @@ TOOLS = "tools"
 CONFIG = "loom.toml"
 LARGEST_CONFIG = 4 << 20
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Config(NamedTuple):
@@ -54,7 +54,7 @@ class App:
             LoomError: it is a link, or too large.
         """
         try:
-            descriptor = os.open(CONFIG, _FILE, dir_fd=self.handle)
+            descriptor = os.open(CONFIG, FILE, dir_fd=self.handle)
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise LoomError(f"{self.folder / CONFIG} is a link; put the file there") from None

@@ -20,7 +20,7 @@ from loom.archives import Archive, write_folder
 from loom.pins import Pins, fingerprint
 from loom_kernel import LoomError
 
-from loom_plugin_tools.installs.apps import CONFIG, FOLDER, TOOLS, App, Config, is_there
+from loom_plugin_tools.installs.apps import CONFIG, FILE, FOLDER, TOOLS, App, Config, is_there
 from loom_plugin_tools.installs.records import check_tool_name
 
 WORK = ".install"
@@ -162,7 +162,7 @@ def _check_own(app: App, work: int) -> None:
 
 def _roll_back(app: App, tools: int, work: int) -> str:
     try:
-        descriptor = os.open(_JOURNAL, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=work)
+        descriptor = os.open(_JOURNAL, FILE, dir_fd=work)
     except FileNotFoundError:
         return ""  # nothing was different yet, or all of it was done
     with os.fdopen(descriptor, "rb") as file:

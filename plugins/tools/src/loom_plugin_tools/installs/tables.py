@@ -80,13 +80,16 @@ def _kept(table: Mapping[str, Any]) -> Any:
     import tomlkit
 
     made = tomlkit.table()
-    inner = {key: value for key, value in table.items() if isinstance(value, dict)}
-    for key, value in table.items():
-        if key not in inner:
-            made[key] = value
-    for key, value in inner.items():
+    for key, value in sorted(table.items(), key=lambda item: _has_header(item[1])):
         made[key] = value
     return made
+
+
+def _has_header(value: Any) -> bool:
+    """Whether *value* is written below a header of its own: a table, or a list of tables."""
+    return isinstance(value, dict) or (
+        isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+    )
 
 
 def _without_empty(values: dict[str, Any], kind: str) -> dict[str, Any]:

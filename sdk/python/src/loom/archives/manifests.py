@@ -100,9 +100,14 @@ class ToolManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     def tops(self, paths: Collection[str]) -> set[str]:
         """Where Python would look for modules first, if the command starts one of *paths*."""
-        words = self.asks["command"] if self.kind == "process" else ()
-        started = {word.removeprefix("./") for word in words} & set(paths)
-        return {"", *(str(PurePosixPath(path).parent).removeprefix(".") for path in started)}
+        found = {""}
+        for word in self.asks["command"] if self.kind == "process" else ():
+            name = str(PurePosixPath(word))
+            if name in paths:
+                found.add(str(PurePosixPath(name).parent).removeprefix("."))
+            elif any(path.startswith(f"{name}/") for path in paths):
+                found.add(name)  # a folder with a __main__.py
+        return found
 
     def check_files(self, paths: Collection[str]) -> None:
         """Accept *paths* as what the table needs.

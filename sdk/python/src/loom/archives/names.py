@@ -11,6 +11,10 @@ from loom.archives.refusals import ArchiveRefused
 RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9]|lpt[0-9])", re.IGNORECASE)
 """Devices on Windows, whatever follows their first dot."""
 NOT_PORTABLE = frozenset('<>:"|?*')
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters and marks that are drawn as nothing; some file systems leave them out."""
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -42,7 +46,7 @@ def _problem(path: str) -> str:
 def _problem_of_part(part: str) -> str:
     if part in ("", ".", ".."):
         return f"its name holds the part {part!r}"
-    if any(unicodedata.category(character) in _HIDDEN for character in part):
+    if any(map(_is_hidden, part)) or _BLANK.search(part):
         return "its name holds characters that nobody sees"
     if held := NOT_PORTABLE & set(part):
         return f"its name holds {min(held)!r}, which not every system allows"
@@ -59,6 +63,11 @@ def _problem_of_part(part: str) -> str:
     return ""
 
 
+def _is_hidden(character: str) -> bool:
+    kind = unicodedata.category(character)
+    return kind in _HIDDEN or (kind == "Zs" and character != " ")
+
+
 def _folded(text: str) -> str:
     """*text* as the systems see it that tell least apart."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
@@ -70,6 +79,8 @@ class Names:
     def __init__(self) -> None:
         self._files: dict[str, str] = {}
         self._folders: dict[str, str] = {}
+        self._named: set[str] = set()
+        """The folders that have an entry of their own."""
 
     def add(self, path: str, *, is_folder: bool) -> None:
         """Take *path*, and the folders above it, in.
@@ -82,6 +93,9 @@ class Names:
             self._add_folder("/".join(parts[:end]), path)
         if is_folder:
             self._add_folder(path, path)
+            if path in self._named:
+                raise ArchiveRefused(_clash(path, path), path)
+            self._named.add(path)
             return
         if other := self._files.get(_folded(path)) or self._folders.get(_folded(path)):
             raise ArchiveRefused(_clash(other, path), path)
