@@ -87,6 +87,17 @@ def test_a_command_goes_on_after_one_that_was_killed(site: Site) -> None:
     assert "tools/.install" not in site.tree()
 
 
+def test_no_trust_outlives_what_was_trusted(site: Site) -> None:
+    words = words_of(site, "update")
+    trusted = Pins(Paths(site.app, site.app, site.app, site.app), "process")
+    trusted.put("words", {"command": ["python3", "main.py"]})
+    # 1 the journal, 2 tools.lock without its trust, 3 the old folder
+    assert troubled(site, "rename:3", *words).returncode == -signal.SIGKILL
+    assert trusted.get("words") is None
+    assert site.tools("verify").text.endswith("words 1.0: as installed\n")
+    assert trusted.get("words") == {"command": ["python3", "main.py"]}
+
+
 FULL: dict[str, tuple[int, int, int]] = {
     # bytes of: what the archive's file holds, loom.toml, the limit
     "while unpacking": (100_000, 100, 50_000),

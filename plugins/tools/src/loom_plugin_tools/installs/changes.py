@@ -3,7 +3,7 @@
 Three things change together: the tool's folder, loom.toml and tools.lock. All that is needed to
 put them back lies in one folder beside them, with a journal, before the first of them changes;
 removing the journal is what makes the change done. What is killed before that is undone by the
-next command; in between the tool counts as changed, so nothing of it runs.
+next command; in between nothing of the tool runs that was not trusted as it is.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def perform(app: App, change: Change) -> None:
                 os.close(work)
         except BaseException:
             _undo(app, tools)
+            _remove_if_empty(app)
             raise
         shutil.rmtree(WORK, ignore_errors=True, dir_fd=tools)
     _remove_if_empty(app)
@@ -81,10 +82,10 @@ def perform(app: App, change: Change) -> None:
 
 def recover(app: App) -> str:
     """Undo what a killed command began: the tool's name, or nothing if none did. Blocks."""
-    name = ""
-    with suppress(FileNotFoundError), app.tools() as tools:
-        if is_there(WORK, tools):
-            name = _undo(app, tools)
+    if not is_there(TOOLS, app.handle):
+        return ""
+    with app.tools() as tools:
+        name = _undo(app, tools)
     _remove_if_empty(app)  # it may have been killed as it had just made, or emptied, the folder
     return name
 
@@ -111,6 +112,9 @@ def _prepare(app: App, tools: int, work: int, change: Change) -> None:
 
 
 def _apply(app: App, tools: int, work: int, change: Change) -> None:
+    for kind, record in change.records.items():
+        if record is None:  # trust ends before what was trusted is another
+            Pins(app.paths, kind).put(change.name, None)
     if is_there(change.name, tools):
         os.rename(change.name, _OLD, src_dir_fd=tools, dst_dir_fd=work)
     if change.archive is not None:
@@ -120,7 +124,8 @@ def _apply(app: App, tools: int, work: int, change: Change) -> None:
     if change.config != change.seen.content:
         os.replace(_AFTER, CONFIG, src_dir_fd=work, dst_dir_fd=app.handle)
     for kind, record in change.records.items():
-        Pins(app.paths, kind).put(change.name, record)
+        if record is not None:
+            Pins(app.paths, kind).put(change.name, record)
     os.fsync(tools)
     os.fsync(app.handle)
 
@@ -139,16 +144,15 @@ def _write(folder: int, name: str, content: bytes, mode: int) -> None:
 
 
 def _undo(app: App, tools: int) -> str:
-    name = ""
-    with suppress(FileNotFoundError):
-        work = os.open(WORK, FOLDER, dir_fd=tools)
-        try:
-            _check_own(app, work)
-            name = _roll_back(app, tools, work)
-        finally:
-            os.close(work)
-        shutil.rmtree(WORK, dir_fd=tools)
-    _remove_if_empty(app)
+    if not is_there(WORK, tools):
+        return ""
+    work = os.open(WORK, FOLDER, dir_fd=tools)
+    try:
+        _check_own(app, work)
+        name = _roll_back(app, tools, work)
+    finally:
+        os.close(work)
+    shutil.rmtree(WORK, dir_fd=tools)
     return name
 
 
