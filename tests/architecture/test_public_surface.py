@@ -12,6 +12,7 @@ from workspace import ROOT, distributions
 
 MEMBERS = {member.module: member for member in distributions().values()}
 MORE_DOORS = (
+    "loom.archives",
     "loom.bridge",
     "loom.bridge.carriers.grpc",
     "loom.bridge.carriers.websocket",

@@ -71,7 +71,7 @@ def test_every_command_shown_exists_with_its_options(where: str, words: list[str
 @pytest.mark.parametrize("block", CONFIG, ids=name)
 def test_every_configuration_shown_is_accepted(block: Block, tmp_path: Path) -> None:
     values = tomllib.loads(block.text)
-    if "project" in values or "hook_api" in values or "settings" in values:
+    if {"project", "hook_api", "settings", "kind"} & values.keys():
         return  # a pyproject.toml or a manifest, not a configuration
     make_app(tmp_path, ("loom.toml", block.text))
     plugins = Plugins(installed())

@@ -87,6 +87,20 @@ async def test_a_new_process_tool_runs_confined_and_answers(tmp_path: Path, lang
         assert [event.data.done for event in events.on("tool.call.progressed")] == [1, 2, 3]
 
 
+@pytest.mark.feature("CLI-03", "X-11")
+@pytest.mark.parametrize("lang", ["python", "node"])
+def test_a_new_process_tool_can_be_packed_and_installed(tmp_path: Path, lang: str) -> None:
+    loom("new", "process-tool", "spoken", "--lang", lang, cwd=tmp_path)
+    loom("tools", "pack", "spoken", cwd=tmp_path)
+    loom("new", "app", "mine", cwd=tmp_path)
+    said = loom("tools", "install", "../spoken-0.1.0.zip", "--yes", cwd=tmp_path / "mine")
+    assert said.endswith("loom process trust spoken\n")
+    own = tomllib.loads((tmp_path / "spoken" / "loom.toml").read_text("utf-8"))
+    installed = tomllib.loads((tmp_path / "mine" / "loom.toml").read_text("utf-8"))
+    expected = {**own["process"]["spoken"], "cwd": "tools/spoken"}
+    assert installed["process"]["spoken"] == expected
+
+
 @pytest.mark.feature("CLI-03")
 @pytest.mark.parametrize("template", APPS)
 def test_a_new_app_runs_at_once(tmp_path: Path, template: str) -> None:

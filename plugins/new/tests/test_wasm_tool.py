@@ -33,11 +33,20 @@ def make(parent: Path, lang: str) -> Path:
     return folder
 
 
+def packed(folder: Path) -> list[str]:
+    """The files in the archive of the tool in *folder*."""
+    command = [sys.executable, "-m", "loom_kernel", "tools", "pack", str(folder), "--json"]
+    said = subprocess.run(command, cwd=folder.parent, capture_output=True, check=True, timeout=60)
+    files: list[str] = json.loads(said.stdout)["files"]
+    return files
+
+
 @pytest.mark.feature("CLI-03", "PLG-02")
 @pytest.mark.anyio
 @pytest.mark.parametrize("lang", ["c", "assemblyscript"])
 async def test_a_new_tool_builds_is_trusted_and_answers(tmp_path: Path, lang: str) -> None:
     folder = make(tmp_path, lang)
+    assert packed(folder) == ["README.md", "loom-tool.toml", "tool.toml", "tool.wasm"]
     readme = (folder / "README.md").read_text("utf-8")
     (lines,) = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
     async with running(

@@ -1,7 +1,8 @@
 """`tools.lock`: what was looked at and accepted once, and must not change unnoticed.
 
 One JSON file beside `loom.toml` (else in the state folder), made to be committed with the app:
-by kind (`mcp`, `wasm`, `process`) and name, whatever record the plugin of that kind compares.
+by kind (`mcp`, `wasm`, `process`, `archive`) and name, whatever record the plugin of that kind
+compares.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Pins:
     def __init__(self, paths: Paths, kind: str) -> None:
         self.path = (paths.project or paths.state) / FILE
         self._kind = kind
+        # Always that name, and only under the guard: what a killed process left is written over.
+        self._draft = self.path.with_name(f".{FILE}.draft")
 
     def get(self, name: str) -> dict[str, Any] | None:
         """What was accepted under *name*; None if nothing was.
@@ -55,11 +58,13 @@ class Pins:
             fcntl.flock(guard, fcntl.LOCK_EX)
             known = self._read()
             records = known.setdefault(self._kind, {})
-            records.pop(name, None)
-            if record is not None:
-                records[name] = dict(record)
-            text = msgspec.json.format(msgspec.json.encode(known, order="sorted"), indent=2)
-            self._write(text + b"\n")
+            wanted = None if record is None else dict(record)
+            if records.pop(name, None) == wanted:
+                self._draft.unlink(missing_ok=True)
+                return
+            if wanted is not None:
+                records[name] = wanted
+            self._write({kind: records for kind, records in known.items() if records})
 
     def _read(self) -> dict[str, dict[str, Any]]:
         try:
@@ -69,10 +74,16 @@ class Pins:
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise LoomError(f"{self.path} cannot be read ({error}); restore or remove it") from None
 
-    def _write(self, text: bytes) -> None:
-        draft = self.path.with_name(f".{FILE}.{os.getpid()}")
-        with draft.open("wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.path)
+    def _write(self, known: Mapping[str, Mapping[str, Any]]) -> None:
+        if not known:
+            self.path.unlink(missing_ok=True)
+            return
+        text = msgspec.json.format(msgspec.json.encode(known, order="sorted"), indent=2)
+        try:
+            with self._draft.open("wb") as file:
+                file.write(text + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            self._draft.replace(self.path)
+        finally:
+            self._draft.unlink(missing_ok=True)

@@ -35,19 +35,31 @@ USAGE = ("INVALID_PARAMS", "CAPABILITY_ERROR")
 _as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--search", default="", metavar="WORDS", help="Only those that fit, the best first.")
 @click.option("--schema", is_flag=True, help="Show what arguments they take.")
 @_as_json
 @instance_options
-def tools(search: str, schema: bool, as_json: bool, folder: str | None, state: Path | None) -> None:
-    """List the tools of a running Loom.
+@click.pass_context
+def tools(
+    ctx: click.Context,
+    search: str,
+    schema: bool,
+    as_json: bool,
+    folder: str | None,
+    state: Path | None,
+) -> None:
+    """List the tools of a running Loom, or install some from an archive: see the commands below.
 
     \b
     loom tools
     loom tools --search 'read a file'
     loom tools --json
+    loom tools install words-1.0.zip
     """
+    if ctx.invoked_subcommand is not None:
+        ctx.obj = folder, state
+        return
     paths = find_instance(folder, state)
     query = {"query": search, "limit": 20}
     found = answer_of(paths, *(("tool.search", query) if search else ("tool.list",)))["tools"]
