@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from loom_kernel import Host, LoomError
 
-from loom_plugin_wasm.process import Answer, Worker, WorkerGone
+from loom_plugin_wasm.process import Answer, Tell, Worker, WorkerGone
 from loom_plugin_wasm.restarts import Restarts
 
 Start = Callable[[], Awaitable[Worker]]
@@ -45,11 +45,15 @@ class Pool:
             WorkerGone: the module cannot be loaded.
             LoomError, OSError: a worker cannot be started.
         """
-        for _ in range(self._size):
-            await self._add()
+        starts = (self._add() for _ in range(self._size))
+        for problem in await asyncio.gather(*starts, return_exceptions=True):
+            if problem is not None:
+                raise problem
 
-    async def call(self, export: str, content: bytes, seconds: float) -> Answer:
-        """What *export* answers, from the next worker that is free.
+    async def call(
+        self, export: str, content: bytes, seconds: float, tell: Tell | None = None
+    ) -> Answer:
+        """What *export* answers, from the next worker that is free; *tell* hears of progress.
 
         Raises:
             WorkerGone: the worker was lost on the way.
@@ -57,7 +61,7 @@ class Pool:
         """
         worker = await self._borrow()
         try:
-            return await worker.call(export, content, seconds)
+            return await worker.call(export, content, seconds, tell)
         except WorkerGone as gone:
             self._drop(worker, gone.reason)
             raise

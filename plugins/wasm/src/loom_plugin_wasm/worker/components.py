@@ -2,7 +2,8 @@
 
 A guest exports functions `(input: string) -> result<string, string>`, or such that give a plain
 `string`. From the interface `loom:tool/host@0.1.0` it may be given `log(text: string)`,
-`now() -> s64`, `random() -> s64` and `config(key: string) -> string`.
+`now() -> s64`, `random() -> s64`, `config(key: string) -> string` and
+`progress(done: f64, total: f64, message: string)`.
 """
 
 from __future__ import annotations
@@ -113,6 +114,7 @@ def _define(linker: component.Linker, order: Order, offers: Offers) -> None:
         "now": lambda _store: offers.now(),
         "random": lambda _store: offers.random(),
         "config": lambda _store, key: offers.config(key),
+        "progress": lambda _store, done, total, text: offers.progress(done, total, text),
     }
     granted = [name for name in HOST_FUNCTIONS if name in order.functions]
     if granted:

@@ -3,8 +3,9 @@
 A guest exports `memory`, `loom_alloc(size: i32) -> i32`, and functions
 `(pointer: i32, length: i32) -> i64` whose result is the answer's place: pointer << 32 | length.
 If bit 31 of the length is set, the answer is the message of an error. From the module `loom` it
-may be given `log(pointer, length)`, `now() -> i64`, `random() -> i64` and
-`config(key, key_length, place, size) -> i32`: the length of the value, written if it fits.
+may be given `log(pointer, length)`, `now() -> i64`, `random() -> i64`,
+`config(key, key_length, place, size) -> i32`: the length of the value, written if it fits, and
+`progress(done: f64, total: f64, pointer, length)`.
 """
 
 from __future__ import annotations
@@ -126,31 +127,37 @@ def _define(linker: wasmtime.Linker, order: Order, offers: Offers) -> None:
     """Give the functions that were granted."""
 
     def log(caller: wasmtime.Caller, place: int, length: int) -> None:
-        text = _read(caller, place, min(length & 0xFFFFFFFF, LONGEST_LINE))
-        offers.log(text.decode("utf-8", "replace"))
+        offers.log(_text(caller, place, length))
+
+    def progress(
+        caller: wasmtime.Caller, done: float, total: float, place: int, length: int
+    ) -> None:
+        offers.progress(done, total, _text(caller, place, length))
 
     def config(caller: wasmtime.Caller, place: int, length: int, target: int, size: int) -> int:
-        key = _read(caller, place, min(length & 0xFFFFFFFF, LONGEST_LINE))
-        value = offers.config(key.decode("utf-8", "replace")).encode()
+        value = offers.config(_text(caller, place, length)).encode()
         if len(value) <= size & 0xFFFFFFFF:
             _memory(caller, target, len(value)).write(caller, value, target & 0xFFFFFFFF)
         return len(value)
 
-    i32, i64 = ValType.i32(), ValType.i64()
+    i32, i64, f64 = ValType.i32(), ValType.i64(), ValType.f64()
     known: dict[str, tuple[FuncType, Any, bool]] = {
         "log": (FuncType([i32, i32], []), log, True),
         "now": (FuncType([], [i64]), offers.now, False),
         "random": (FuncType([], [i64]), offers.random, False),
         "config": (FuncType([i32, i32, i32, i32], [i32]), config, True),
+        "progress": (FuncType([f64, f64, i32, i32], []), progress, True),
     }
     for name in order.functions:
         if name in known:
             linker.define_func(NAMESPACE, name, *known[name])
 
 
-def _read(caller: wasmtime.Caller, place: int, length: int) -> bytes:
-    place &= 0xFFFFFFFF
-    return bytes(_memory(caller, place, length).read(caller, place, place + length))
+def _text(caller: wasmtime.Caller, place: int, length: int) -> str:
+    """The text that a guest hands over; what is longer than a line is cut."""
+    place, length = place & 0xFFFFFFFF, min(length & 0xFFFFFFFF, LONGEST_LINE)
+    text = bytes(_memory(caller, place, length).read(caller, place, place + length))
+    return text.decode("utf-8", "replace")
 
 
 def _memory(caller: wasmtime.Caller, place: int, length: int) -> wasmtime.Memory:

@@ -87,20 +87,31 @@ def _failure(said: str, error: BaseException) -> Failed:
 def _functions(order: Order, offers: Offers) -> list[Any]:
     known = {
         "log": _function(
-            "log", (ValType.I64,), (), lambda plugin, given: _log(offers, plugin, given)
+            "log", (ValType.I64,), (), lambda plugin, given: offers.log(_text(plugin, given[0]))
         ),
         "now": _function("now", (), (ValType.I64,), lambda _plugin, _given: offers.now()),
         "random": _function("random", (), (ValType.I64,), lambda _plugin, _given: offers.random()),
+        "progress": _function(
+            "progress",
+            (ValType.F64, ValType.F64, ValType.I64),
+            (),
+            lambda plugin, given: _progress(offers, plugin, given),
+        ),
     }
     return [known[name] for name in order.functions if name in known]
 
 
-def _log(offers: Offers, plugin: Any, given: Any) -> None:
-    """A guest may hand over any number, and forge the length of a block."""
-    block = plugin.memory_at_offset(given[0])
+def _progress(offers: Offers, plugin: Any, given: Any) -> None:
+    done, total, place = given
+    offers.progress(done.value, total.value, _text(plugin, place))
+
+
+def _text(plugin: Any, place: Any) -> str:
+    """The text at *place*: a guest may hand over any number, and forge the length of a block."""
+    block = plugin.memory_at_offset(place)
     block.length = min(block.length, LONGEST_LINE)
     text = bytes(plugin.memory(block)) if block.length else b""
-    offers.log(text.decode("utf-8", "replace"))
+    return text.decode("utf-8", "replace")
 
 
 def _function(name: str, takes: tuple[Any, ...], gives: tuple[Any, ...], answer: Answer) -> Any:
