@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from time import perf_counter, process_time
 from typing import Any
 
@@ -26,6 +27,8 @@ from loom.contracts import (
     canonical,
 )
 from loom_kernel.testing import running
+
+from tests.bench import wasm
 
 ARGUMENTS = {"text": "x" * 1_000}
 SCHEMA = {
@@ -121,6 +124,9 @@ CASES: dict[str, Callable[[], Any]] = {
     "capsule": capsule,
     "bubblewrap": bubblewrap,
     "sandbox": sandboxed,
+    **{f"{kind}-limit": partial(wasm.limit, kind) for kind in wasm.KINDS},
+    **{f"{kind}-worker": partial(wasm.worker, kind) for kind in wasm.KINDS},
+    **{f"{kind}-broker": partial(wasm.brokered, kind) for kind in wasm.KINDS},
 }
 
 

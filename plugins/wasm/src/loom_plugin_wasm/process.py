@@ -91,8 +91,7 @@ class Worker:
         """
         try:
             async with asyncio.timeout(within):
-                self._process.stdin.write(frame)
-                await self._process.stdin.drain()
+                self._process.stdin.write(frame)  # an answer will say that it was taken
                 while (answer := await self._receive()).code == "progress":
                     if tell is not None:
                         await tell(answer.done, answer.total, answer.reason)

@@ -10,14 +10,16 @@ may be given `log(pointer, length)`, `now() -> i64`, `random() -> i64`,
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import wasmtime
-from wasmtime import FuncType, ValType
+from wasmtime import FuncType, Val, ValType
 
 from loom_plugin_wasm.worker.offers import LONGEST_LINE, Offers
 from loom_plugin_wasm.worker.orders import LARGEST, Failed, Order
 from loom_plugin_wasm.worker.wasmtimes import (
+    Signatures,
     Ticker,
     code_file,
     failure,
@@ -57,10 +59,14 @@ class CoreRunner:
         _define(linker, order, self._offers)
         self._prepared = linker.instantiate_pre(module)
         self._ticker = Ticker(self._engine)
+        self._signatures = Signatures()
         self._next: tuple[wasmtime.Store, Any] | None = None
+        self._spent: tuple[wasmtime.Store, Any] | None = None
+        """It is cleared away between calls, as that takes its time."""
 
     def prepare(self) -> None:
         """See `Runner`."""
+        self._spent = None
         if self._next is not None:
             return
         store = make_store(self._engine, self._order)
@@ -79,13 +85,23 @@ class CoreRunner:
         self.prepare()
         if self._next is None:
             raise Failed("error", "it has no instance")
-        (store, exports), self._next = self._next, None
+        store, exports = self._spent = self._next
+        self._next = None
         store.set_epoch_deadline(ticks(self._order.seconds))
         try:
             with self._ticker:
-                return _exchange(store, exports, export, content)
+                return self._exchange(store, exports, export, content)
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
             raise self._failure(error, store, exports) from None
+
+    def _exchange(self, store: wasmtime.Store, exports: Any, export: str, content: bytes) -> bytes:
+        memory, allocate, function = (_part(exports, name) for name in ("memory", ALLOCATE, export))
+        self._signatures.fix(ALLOCATE, allocate, store)
+        self._signatures.fix(export, function, store)
+        size = Val.i32(len(content))
+        place = allocate(store, size) & 0xFFFFFFFF
+        _write(store, memory, place, content)
+        return _answer(store, memory, function(store, Val.i32(place), size))
 
     def _failure(self, error: Any, store: wasmtime.Store, exports: Any) -> Failed:
         failed = failure(error)
@@ -95,32 +111,31 @@ class CoreRunner:
         return failed
 
 
-def _exchange(store: wasmtime.Store, exports: Any, export: str, content: bytes) -> bytes:
-    memory, allocate, function = (_part(exports, name) for name in ("memory", ALLOCATE, export))
-    place = allocate(store, len(content)) & 0xFFFFFFFF
-    if place + len(content) > memory.data_len(store):
-        raise Failed("error", f"{ALLOCATE} gave a place outside its memory")
-    memory.write(store, content, place)
-    packed = function(store, _signed(place), len(content))
-    begin, length = (packed >> 32) & 0xFFFFFFFF, packed & 0x7FFFFFFF
-    if length > LARGEST:
-        raise Failed("error", f"its answer is longer than {LARGEST} bytes")
-    if begin + length > memory.data_len(store):
-        raise Failed("error", "its answer lies outside its memory")
-    answer = bytes(memory.read(store, begin, begin + length))
-    if packed & _IS_ERROR:
-        raise Failed("error", answer.decode("utf-8", "replace")[:LONGEST_LINE])
-    return answer
-
-
 def _part(exports: Any, name: str) -> Any:
     if name not in exports:
         raise Failed("error", f"it exports no {name!r}")
     return exports[name]
 
 
-def _signed(number: int) -> int:
-    return number - (1 << 32) if number >= 1 << 31 else number
+def _write(store: wasmtime.Store, memory: wasmtime.Memory, place: int, content: bytes) -> None:
+    """Put *content* into the guest's memory, if there is such a place."""
+    if place + len(content) > memory.data_len(store):
+        raise Failed("error", f"{ALLOCATE} gave a place outside its memory")
+    if content:
+        ctypes.memmove(memory.get_buffer_ptr(store, len(content), place), content, len(content))
+
+
+def _answer(store: wasmtime.Store, memory: wasmtime.Memory, packed: int) -> bytes:
+    """What the guest put at the place that *packed* names."""
+    begin, length = (packed >> 32) & 0xFFFFFFFF, packed & 0x7FFFFFFF
+    if length > LARGEST:
+        raise Failed("error", f"its answer is longer than {LARGEST} bytes")
+    if begin + length > memory.data_len(store):
+        raise Failed("error", "its answer lies outside its memory")
+    answer = bytes(memory.get_buffer_ptr(store, length, begin)) if length else b""
+    if packed & _IS_ERROR:
+        raise Failed("error", answer.decode("utf-8", "replace")[:LONGEST_LINE])
+    return answer
 
 
 def _define(linker: wasmtime.Linker, order: Order, offers: Offers) -> None:

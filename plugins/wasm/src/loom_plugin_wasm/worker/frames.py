@@ -10,6 +10,7 @@ import os
 import struct
 from typing import Any, BinaryIO
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 LENGTHS = struct.Struct(">II")
 OUTPUT = 1
 """The descriptor that frames go out on."""
@@ -19,7 +20,7 @@ LONGEST_HEAD = 1 << 21
 
 def pack(head: dict[str, Any], body: bytes = b"") -> bytes:
     """The frame of *head* and *body*."""
-    text = json.dumps(head, separators=(",", ":")).encode()
+    text = _encode(head).encode()
     return LENGTHS.pack(len(text), len(body)) + text + body
 
 

@@ -27,9 +27,12 @@ class ExtismRunner:
         self._offers = Offers(order.config)
         self._compiled = compiled(order, module, _functions(order, self._offers))
         self._next: extism.Plugin | None = None
+        self._spent: extism.Plugin | None = None
+        """It is cleared away between calls, as that takes its time."""
 
     def prepare(self) -> None:
         """See `Runner`."""
+        self._spent = None
         if self._next is None:
             self._next = extism.Plugin(self._compiled)
 
@@ -37,9 +40,9 @@ class ExtismRunner:
         """See `Runner`."""
         self._offers.begin()
         self.prepare()
-        plugin, self._next = self._next, None
-        if plugin is None:
+        if (plugin := self._next) is None:
             raise Failed("error", "it has no instance")
+        self._spent, self._next = plugin, None
         try:
             answer: memoryview = plugin.call(export, content, parse=None)
             if len(answer) > LARGEST:
