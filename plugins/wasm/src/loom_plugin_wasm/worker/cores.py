@@ -11,7 +11,7 @@ may be given `log(pointer, length)`, `now() -> i64`, `random() -> i64`,
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import Any, NamedTuple
 
 import wasmtime
 from wasmtime import FuncType, Val, ValType
@@ -29,6 +29,8 @@ from loom_plugin_wasm.worker.wasmtimes import (
 )
 
 NAMESPACE = "loom"
+GUEST = "guest"
+MEMORY = "memory"
 ALLOCATE, START = "loom_alloc", "_initialize"
 _IS_ERROR = 1 << 31
 _NEARLY_ALL = 0.75
@@ -45,6 +47,16 @@ def compile_core(order: Order, module: bytes) -> dict[str, Any]:
     }
 
 
+class Instance(NamedTuple):
+    """One instance, and what every call needs of it."""
+
+    store: wasmtime.Store
+    parts: wasmtime.Linker
+    """Finds a part of it by its name; to list them all would cost more."""
+    memory: Any
+    allocate: Any
+
+
 class CoreRunner:
     """A core module; each call has an instance of its own, made before it is needed."""
 
@@ -58,10 +70,11 @@ class CoreRunner:
             linker.define_wasi()
         _define(linker, order, self._offers)
         self._prepared = linker.instantiate_pre(module)
+        self._exports = frozenset(found.name for found in module.exports)
         self._ticker = Ticker(self._engine)
         self._signatures = Signatures()
-        self._next: tuple[wasmtime.Store, Any] | None = None
-        self._spent: tuple[wasmtime.Store, Any] | None = None
+        self._next: Instance | None = None
+        self._spent: Instance | None = None
         """It is cleared away between calls, as that takes its time."""
 
     def prepare(self) -> None:
@@ -69,15 +82,23 @@ class CoreRunner:
         self._spent = None
         if self._next is not None:
             return
-        store = make_store(self._engine, self._order)
+        for name in (MEMORY, ALLOCATE):
+            if name not in self._exports:
+                raise Failed("error", f"it exports no {name!r}")
         try:
             with self._ticker:
-                exports: Any = self._prepared.instantiate(store).exports(store)
-                if START in exports:
-                    exports[START](store)
+                self._next = self._make()
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
             raise failure(error) from None
-        self._next = store, exports
+
+    def _make(self) -> Instance:
+        store, parts = make_store(self._engine, self._order), wasmtime.Linker(self._engine)
+        parts.define_instance(store, GUEST, self._prepared.instantiate(store))
+        if START in self._exports:
+            start: Any = parts.get(store, GUEST, START)
+            start(store)
+        allocate = self._signatures.fix(ALLOCATE, parts.get(store, GUEST, ALLOCATE), store)
+        return Instance(store, parts, parts.get(store, GUEST, MEMORY), allocate)
 
     def call(self, export: str, content: bytes) -> bytes:
         """See `Runner`."""
@@ -85,36 +106,31 @@ class CoreRunner:
         self.prepare()
         if self._next is None:
             raise Failed("error", "it has no instance")
-        store, exports = self._spent = self._next
+        instance = self._spent = self._next
         self._next = None
-        store.set_epoch_deadline(ticks(self._order.seconds))
+        instance.store.set_epoch_deadline(ticks(self._order.seconds))
         try:
             with self._ticker:
-                return self._exchange(store, exports, export, content)
+                return self._exchange(instance, export, content)
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
-            raise self._failure(error, store, exports) from None
+            raise self._failure(error, instance) from None
 
-    def _exchange(self, store: wasmtime.Store, exports: Any, export: str, content: bytes) -> bytes:
-        memory, allocate, function = (_part(exports, name) for name in ("memory", ALLOCATE, export))
-        self._signatures.fix(ALLOCATE, allocate, store)
-        self._signatures.fix(export, function, store)
+    def _exchange(self, instance: Instance, export: str, content: bytes) -> bytes:
+        if export not in self._exports:
+            raise Failed("error", f"it exports no {export!r}")
+        store, parts, memory, allocate = instance
+        function = self._signatures.fix(export, parts.get(store, GUEST, export), store)
         size = Val.i32(len(content))
         place = allocate(store, size) & 0xFFFFFFFF
         _write(store, memory, place, content)
         return _answer(store, memory, function(store, Val.i32(place), size))
 
-    def _failure(self, error: Any, store: wasmtime.Store, exports: Any) -> Failed:
+    def _failure(self, error: Any, instance: Instance) -> Failed:
         failed = failure(error)
-        size = exports["memory"].data_len(store)
+        size = instance.memory.data_len(instance.store)
         if failed.code == "trap" and size > (self._order.memory << 20) * _NEARLY_ALL:
             return Failed("memory", "it ran out of the memory it may have")
         return failed
-
-
-def _part(exports: Any, name: str) -> Any:
-    if name not in exports:
-        raise Failed("error", f"it exports no {name!r}")
-    return exports[name]
 
 
 def _write(store: wasmtime.Store, memory: wasmtime.Memory, place: int, content: bytes) -> None:
