@@ -38,6 +38,8 @@ SCHEMA = {
     "additionalProperties": False,
 }
 WARM = 200
+PAUSE = 0.001
+"""Seconds between two calls, where what can be done between calls is not to be measured."""
 Once = Callable[[], Awaitable[Any]]
 
 
@@ -125,6 +127,7 @@ CASES: dict[str, Callable[[], Any]] = {
     "bubblewrap": bubblewrap,
     "sandbox": sandboxed,
     **{f"{kind}-limit": partial(wasm.limit, kind) for kind in wasm.KINDS},
+    **{f"{kind}-warm": partial(wasm.worker, kind) for kind in wasm.KINDS},
     **{f"{kind}-worker": partial(wasm.worker, kind) for kind in wasm.KINDS},
     **{f"{kind}-broker": partial(wasm.brokered, kind) for kind in wasm.KINDS},
 }
@@ -140,6 +143,8 @@ async def measure(case: str, seconds: float) -> dict[str, float]:
         while (began := perf_counter()) < end:
             await once()
             times.append(perf_counter() - began)
+            if case.endswith(("-limit", "-warm")):
+                await asyncio.sleep(PAUSE)
         cpu = process_time() - cpu
     times.sort()
     return {
