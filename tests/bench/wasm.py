@@ -15,16 +15,9 @@ from typing import Any
 import extism  # type: ignore[import-untyped]  # it has no types
 import wasmtime
 from extism.extism import CompiledPlugin  # type: ignore[import-untyped]  # it has no types
-from loom.contracts import Command
-from loom.processes import ENVIRONMENT, Output, Process
-from loom_kernel.testing import running
-from loom_plugin_wasm import cache
-from loom_plugin_wasm.process import Worker
-from loom_plugin_wasm.worker.engines import examine
-from loom_plugin_wasm.worker.frames import pack
-from loom_plugin_wasm.worker.orders import Order
 from wasmtime import component
 
+from plugins.wasm.tests.bare import Engine, bare_worker
 from plugins.wasm.tests.site import App, build_c, build_wat, manifest
 from plugins.wasm.tests.snippets import ECHO_COMPONENT
 
@@ -32,8 +25,6 @@ ARGUMENTS = {"text": "x" * 1_000}
 CONTENT = b'{"text":"' + b"x" * 1_000 + b'"}'
 KINDS = ("core", "component", "extism")
 ECHO = "import os\nwhile data := os.read(0, 65536): os.write(1, data)"
-MEMORY = 512
-"""MiB of a worker."""
 KEPT = 128
 """Calls of one instance; some guests never give memory back."""
 Once = Callable[[], Awaitable[Any]]
@@ -45,6 +36,11 @@ def build(kind: str, target: Path) -> Path:
     if kind == "component":
         return build_wat(ECHO_COMPONENT, target)
     return build_c("words.c" if kind == "extism" else "words_core.c", target)
+
+
+def engine_of(kind: str) -> Engine:
+    """What loom.toml calls it."""
+    return "extism" if kind == "extism" else "component"
 
 
 def core_call(module: bytes) -> Callable[[], Call]:
@@ -134,21 +130,8 @@ async def worker(kind: str) -> AsyncIterator[Once]:
     """A worker asked over its pipes, as fast as it answers: each call has a fresh instance."""
     with tempfile.TemporaryDirectory() as folder:
         module = build(kind, Path(folder, "echo.wasm")).read_bytes()
-        place = Path(folder, "code")
-        cache.prepare(place)
-        engine = "extism" if kind == "extism" else "component"
-        examine(Order(engine=engine, cache=str(place)), module)  # type: ignore[arg-type]  # it is
-        async with running() as runtime:
-            host = runtime.host("bench")
-            argv = (sys.executable, "-I", "-m", "loom_plugin_wasm.worker", str(MEMORY))
-            output = Output(host.log, host.clock, 1 << 16)
-            command = Command(argv, environment=ENVIRONMENT)
-            process = await Process.start(command, host.spawn, errors=output.relay, limit=1 << 20)
-            order = {"engine": engine, "cache": str(place)}
-            frame = pack({"op": "load", "order": order}, module)
-            one = await Worker.load(process, frame, 10.0)
-            yield lambda: one.call("echo", CONTENT, 1.0)
-            await one.aclose()
+        async with bare_worker(engine_of(kind), module, Path(folder, "code")) as call:
+            yield lambda: call("echo", CONTENT)
 
 
 @asynccontextmanager
@@ -157,7 +140,6 @@ async def brokered(kind: str) -> AsyncIterator[Once]:
     with tempfile.TemporaryDirectory() as folder:
         app = App(Path(folder))
         module = build(kind, app.folder / "echo.wasm")
-        engine = "extism" if kind == "extism" else "component"
-        app.add("say", module, manifest("echo"), engine)
+        app.add("say", module, manifest("echo"), engine_of(kind))
         async with app.running():
             yield lambda: app.call("say:echo", ARGUMENTS)
