@@ -49,6 +49,20 @@ def latency_rows() -> Iterator[Row]:
             yield Row(f"{row.label}, {name}", row.case, metric, row.limit)
 
 
+def wasm_rows() -> Iterator[Row]:
+    for kind, name in (("core", "core module"), ("component", "component"), ("extism", "Extism")):
+        limit = f"tools/{kind}-limit"
+        yield Row(f"limit: {name}, prepared call and a pipe, median", limit, "p50_us")
+        yield Row(
+            f"Loom, {name}, a warm call", f"tools/{kind}-warm", "p50_us", limit, at_most(2.0, 1.3)
+        )
+        yield Row(
+            f"Loom, {name}, a fresh sandbox over the pipe (µs)", f"tools/{kind}-worker", "p50_us",
+            "", at_most(150), "figure",
+        )  # fmt: skip
+        yield Row(f"Loom, {name}, through the broker", f"tools/{kind}-broker", "p50_us", limit)
+
+
 def publisher_rows() -> Iterator[Row]:
     for n in (1, 2, 4, 8):
         yield Row(f"limit, {n} to one", f"limit/publishers-{n}")
@@ -139,6 +153,7 @@ GROUPS = (
                 "Loom, start in the sandbox, added (µs)", "tools/sandbox", "p50_us",
                 "tools/bubblewrap", at_most(20_000), "extra",
             ),
+            *wasm_rows(),
         ),
     ),
     Group("latency", "Latency at 1,000 events a second", tuple(latency_rows())),

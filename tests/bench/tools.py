@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from time import perf_counter, process_time
 from typing import Any
 
@@ -27,6 +28,8 @@ from loom.contracts import (
 )
 from loom_kernel.testing import running
 
+from tests.bench import wasm
+
 ARGUMENTS = {"text": "x" * 1_000}
 SCHEMA = {
     "type": "object",
@@ -35,6 +38,8 @@ SCHEMA = {
     "additionalProperties": False,
 }
 WARM = 200
+PAUSE = 0.001
+"""Seconds between two calls, where what can be done between calls is not to be measured."""
 Once = Callable[[], Awaitable[Any]]
 
 
@@ -121,6 +126,10 @@ CASES: dict[str, Callable[[], Any]] = {
     "capsule": capsule,
     "bubblewrap": bubblewrap,
     "sandbox": sandboxed,
+    **{f"{kind}-limit": partial(wasm.limit, kind) for kind in wasm.KINDS},
+    **{f"{kind}-warm": partial(wasm.worker, kind) for kind in wasm.KINDS},
+    **{f"{kind}-worker": partial(wasm.worker, kind) for kind in wasm.KINDS},
+    **{f"{kind}-broker": partial(wasm.brokered, kind) for kind in wasm.KINDS},
 }
 
 
@@ -134,6 +143,8 @@ async def measure(case: str, seconds: float) -> dict[str, float]:
         while (began := perf_counter()) < end:
             await once()
             times.append(perf_counter() - began)
+            if case.endswith(("-limit", "-warm")):
+                await asyncio.sleep(PAUSE)
         cpu = process_time() - cpu
     times.sort()
     return {

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loom.contracts import Sandbox
+from loom.contracts import Command, Confinement, Sandbox
 from loom_plugin_sandbox.census import UNLIMITED
 
 from plugins.sandbox.tests.attempts import ATTEMPTS, BEGIN, END
@@ -194,6 +194,31 @@ async def test_arguments_and_descriptors_are_the_programs_own(run: Run) -> None:
     )
     ended = await run(PYTHON, "-I", "-S", "-c", code, "{filter}", "--", "--filter=x")
     assert ended.output.startswith("['{filter}', '--', '--filter=x'] [0, 1, 2]"), ended
+
+
+async def test_variables_arrive_as_they_were_given(run: Run) -> None:
+    given = {
+        "GIVEN": "a 'b' $c \"d\"\n`e`", "EMPTY": "", "a.b": "dotted", "IFS": "x", "SHLVL": "7",
+        "OPTIND": "no number", "_": "here", "ENV": "/etc/passwd", "BASH_FUNC_exec%%": "() { :; }",
+    }  # fmt: skip
+    for environment in ({}, given):
+        ended = await run("/usr/bin/env", "-0", environment=environment)
+        found = dict(line.split("=", 1) for line in ended.output.split("\0") if line)
+        found.pop("PWD", None)  # where it runs
+        assert found == environment, ended
+
+
+@pytest.mark.parametrize("sandbox", ["bubblewrap"], indirect=True)
+async def test_descriptors_that_are_handed_over_are_not_taken_for_the_filter(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "note").write_text("canary")
+    handing = ("/bin/sh", "-c", 'exec 3<"$0" 4<"$0"; exec "$@"', str(tmp_path / "note"))
+    inside = ("/bin/sh", "-c", "cat <&3; cat <&4; grep Seccomp: /proc/self/status")
+    argv = (*handing, *sandbox.confine(Command(inside), Confinement()).argv)
+    process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    assert said.decode() == "canarycanarySeccomp:\t2\n"
 
 
 async def test_the_network_is_there_where_it_is_granted(run: Run, world: dict[str, Any]) -> None:

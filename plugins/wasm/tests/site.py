@@ -15,13 +15,18 @@ from loom_kernel.testing import EventRecorder, running, wait_until
 from wasmtime import wat2wasm
 
 GUESTS = Path(__file__).parent / "guests"
+PATIENCE = 30.0
 CLANG = ("clang", "--target=wasm32", "-nostdlib", "-Wl,--no-entry", "-Os")
 WITH_WASI = ("clang", "--target=wasm32-wasi", "-mexec-model=reactor", "-Os")
 
 
 def build_c(source: str, target: Path, flags: Sequence[str] = CLANG) -> Path:
     """Compile *source* (a name in guests/) to *target*."""
-    subprocess.run([*flags, "-o", target, GUESTS / source], check=True, timeout=60)
+    return compile_c(GUESTS / source, target, flags)
+
+
+def compile_c(source: Path, target: Path, flags: Sequence[str]) -> Path:
+    subprocess.run([*flags, "-o", target, source], check=True, timeout=60)
     return target
 
 
@@ -81,9 +86,10 @@ class App:
 
     async def settle(self) -> None:
         """Wait until no module is being loaded."""
-        async with _patience():
-            while any(m["state"] == "loading" for m in await self.listed()):
-                continue
+        told = len(self.events.on("wasm.module.changed"))
+        while any(m["state"] == "loading" for m in await self.listed()):
+            told += 1
+            await self.events.wait_for("wasm.module.changed", told, PATIENCE)
 
     async def listed(self) -> list[Mapping[str, Any]]:
         reply = await self.owner.request("wasm.module.list", {})
@@ -108,12 +114,6 @@ class App:
 
     async def call(self, name: str, arguments: Any = None, **more: Any) -> ToolResult:
         return await call_tool(self.caller, ToolCall(name, arguments or {}, **more))
-
-
-def _patience() -> Any:
-    import asyncio
-
-    return asyncio.timeout(30)
 
 
 __all__ = ["App", "build_c", "build_wat", "manifest", "wait_until"]

@@ -23,6 +23,20 @@ def answering(text: str) -> str:
     return core(packed(text), memory='1) (data (i32.const 8192) "' + quoted + '"')
 
 
+COUNTING = core(
+    """(local $i i32)
+    (call $progress (f64.const nan) (f64.const 1) (i32.const 0) (i32.const 0))
+    (loop $again
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (call $progress (f64.convert_i32_s (local.get $i)) (f64.const 200)
+        (i32.const 8192) (i32.const 4))
+      (br_if $again (i32.lt_s (local.get $i) (i32.const 200))))
+    (i64.or (i64.shl (i64.const 8196) (i64.const 32)) (i64.const 1))""",
+    memory='1) (data (i32.const 8192) "step7"',
+    before='(import "loom" "progress" (func $progress (param f64 f64 i32 i32)))',
+)
+"""Tells something that is no number, and then two hundred steps."""
+
 ECHO_COMPONENT = """(component
   (core module $m
     (memory (export "memory") 4)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loom.contracts import ToolResult
+from loom.contracts import ToolProgress, ToolResult, read
 from loom_kernel.testing import EventRecorder, check_plugin_contract
 
 from plugins.wasm.tests.site import App, build_c, build_wat, manifest
-from plugins.wasm.tests.snippets import ECHO_COMPONENT, LOGGING_COMPONENT
+from plugins.wasm.tests.snippets import COUNTING, ECHO_COMPONENT, LOGGING_COMPONENT
 
 pytestmark = [pytest.mark.anyio, pytest.mark.feature("PLG-02")]
 EXPORTS = ("count", "echo", "refuse", "mutter", "spin", "remember", "grow")
@@ -99,6 +99,25 @@ async def test_a_component_is_typed_and_answers(app: App) -> None:
     assert (refused.code, message(refused)) == ("ACTION_ERROR", '{"text":"no"}')
     assert spun.code == "ACTION_TIMEOUT"
     assert logged.output == {"text": "hello"}
+
+
+async def test_progress_is_told_if_it_was_granted_and_no_more_of_it_than_can_be_read(
+    app: App,
+) -> None:
+    module = build_wat(COUNTING, app.folder / "count.wasm")
+    app.add("count", module, manifest("run"), "component", functions=["progress"])
+    app.add("mute", module, manifest("run"), "component")
+    async with app.running():
+        told = EventRecorder(app.caller, "tool.call.progressed")
+        assert (await app.call("count:run")).output == 7
+        news = [read(event, ToolProgress) for event in await told.wait_for("tool.call.progressed")]
+        refused = await app.state("mute")
+    steps = [one.done for one in news]
+    assert {(one.total, one.message) for one in news} == {(200.0, "step")}
+    assert steps[:50] == list(range(1, 51))
+    assert steps == sorted(set(steps))
+    assert len(steps) < 200
+    assert refused == ("refused", "it imports what was not granted: loom::progress")
 
 
 async def test_a_cancelled_call_ends_at_once_and_the_next_one_works(app: App) -> None:

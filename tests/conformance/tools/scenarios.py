@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Self
 
+import msgspec
 from loom import call_tool
 from loom.contracts import ToolCall, ToolDescriptor, ToolProgress, ToolResult, read
 from loom_kernel import Host, Runtime
@@ -58,7 +59,15 @@ class Stage:
     async def call(self, tool: str, timeout: float = PATIENCE, /, **arguments: Any) -> ToolResult:
         """Call `kit:<tool>` as any caller would."""
         call = ToolCall(f"kit:{tool}", arguments, timeout=timeout)
-        return await call_tool(self.caller, call)
+        result = await call_tool(self.caller, call)
+        if not result.is_ok:
+            return result
+        return msgspec.structs.replace(result, output=self.tier.value(result.output))
+
+    def progress(self) -> list[tuple[float, float]]:
+        """What was told of how far calls have come, in the order in which it was told."""
+        news = [read(event, ToolProgress) for event in self.events.on("tool.call.progressed")]
+        return [(one.done, one.total) for one in news]
 
     async def listed(self) -> dict[str, ToolDescriptor]:
         found = (await self.caller.request("tool.list")).data["tools"]
@@ -166,10 +175,12 @@ async def what_is_cancelled_stops(stage: Stage) -> None:
 @scenario("steps")
 async def progress(stage: Stage) -> None:
     assert (await stage.call("steps", count=5)).output == 5
-    events = await stage.events.wait_for("tool.call.progressed", 5)
-    news = [read(event, ToolProgress) for event in events]
-    told = [(one.done, one.total) for one in news]
-    assert told == [(step, 5) for step in range(1, 6)]
+    steps = [(step, 5) for step in range(1, 6)]
+    await wait_until(lambda: stage.progress()[-1:] == steps[-1:], PATIENCE)
+    if stage.tier.tells_all:
+        assert stage.progress() == steps
+    else:
+        assert stage.progress() == sorted(set(stage.progress()) & set(steps))
 
 
 @scenario("sleep")
@@ -188,7 +199,7 @@ async def flood(stage: Stage) -> None:
     for number, result in enumerate(results):
         if result.code != "PROVIDER_UNAVAILABLE":  # more than it takes at once
             assert (result.code, result.output) == ("ACTION_OK", number)
-    assert sum(result.is_ok for result in results) >= 64
+    assert sum(result.is_ok for result in results) >= stage.tier.at_once
     assert (await stage.call("echo", value="after")).output == "after"
 
 
@@ -202,8 +213,12 @@ async def a_big_result(stage: Stage) -> None:
 @scenario("crash", "echo", proves=("PLG-03",))
 async def a_crash_is_known_and_no_success(stage: Stage) -> None:
     result = await stage.call("crash", 5.0)
+    if stage.tier.crash == "contained":
+        assert result.code == "ACTION_ERROR"
+        assert (await stage.call("echo", value="again")).is_ok
+        return
     assert result.code in LOST
-    if stage.tier.recovers:
+    if stage.tier.crash == "recovers":
         assert result.code == "OUTCOME_UNKNOWN"
         await wait_until(lambda: stage.events.on("tool.provider.announced"), PATIENCE)
         await _again(stage)

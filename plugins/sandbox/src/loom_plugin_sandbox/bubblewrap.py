@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 from loom.contracts import Command, Confinement
 
-from loom_plugin_sandbox import launcher
 from loom_plugin_sandbox.census import UNLIMITED, find_cgroup, is_root
 from loom_plugin_sandbox.filters import make_filter
-from loom_plugin_sandbox.variables import split
+from loom_plugin_sandbox.launching import launcher, readable
+from loom_plugin_sandbox.variables import SHELL_SETS, split
 
 PROGRAM = "bwrap"
 LIMITS = "prlimit"
@@ -55,7 +54,10 @@ class Bubblewrap:
     def __init__(self, program: str, limits: str) -> None:
         self._program = program
         self._limits = limits
-        self._filter = make_filter().hex()
+        code = make_filter()
+        self._filter = readable(code) if code else ""
+        self._system = {online: tuple(_system(online)) for online in (False, True)}
+        self._processes = tuple(_processes())
         self._is_root = is_root()
         self._cgroup = find_cgroup() if self._is_root else ""
 
@@ -89,25 +91,19 @@ class Bubblewrap:
         """*command* in namespaces where nothing else is to be seen."""
         inside, outside = split(command.environment)
         argv = [
-            *self._launcher(within),
+            *launcher(self._cgroup, within.processes + OWN_PROCESSES, self._filter),
             self._program, "--unshare-all", *(("--share-net",) if within.network else ()),
             "--die-with-parent", "--new-session", "--cap-drop", "ALL",
-            *(("--seccomp", launcher.HOLE) if self._filter else ()),
             "--uid", "65534", "--gid", "65534", "--hostname", "sandbox",
-            *_system(within.network), *_processes(), *_scratch(within.temporary),
+            *self._system[within.network], *self._processes, *_scratch(within.temporary),
             *_bound("--ro-bind", within.read), *_bound("--bind", within.write),
             "--remount-ro", "/",
-            "--chdir", command.cwd, *_set(inside, outside),
+            "--chdir", command.cwd, *_set(inside),
             "--", self._limits, *_limits(within), "--", *command.argv,
         ]  # fmt: skip
         return msgspec.structs.replace(
             command, argv=tuple(argv), cwd="/", environment=outside, is_wrapped=True
         )
-
-    def _launcher(self, within: Confinement) -> Iterator[str]:
-        if self._cgroup or self._filter:
-            yield from (sys.executable, "-I", "-S", launcher.__file__)
-            yield from (self._cgroup, str(within.processes + OWN_PROCESSES), self._filter)
 
     def contain(self, command: Command) -> Command:
         """*command* as it is, in a process namespace that ends with us."""
@@ -147,9 +143,10 @@ def _scratch(size: int) -> Iterator[str]:
     yield from ("--remount-ro", "/dev", "--size", str(size), "--tmpfs", "/tmp")  # noqa: S108
 
 
-def _set(inside: Mapping[str, str], outside: Mapping[str, str]) -> Iterator[str]:
-    if "LC_CTYPE" not in outside:  # the launcher's interpreter may have set it, by its own locale
-        yield from ("--unsetenv", "LC_CTYPE")
+def _set(inside: Mapping[str, str]) -> Iterator[str]:
+    for name in SHELL_SETS:
+        if name != "PWD":  # --chdir has set it
+            yield from ("--unsetenv", name)
     for name, value in inside.items():
         yield from ("--setenv", name, value)
 

@@ -43,8 +43,9 @@ def main(words: list[str]) -> None:
     die_with(libc, int(first(options, "parent")))
     if ("free", "") not in options:
         restrict(libc, options)
-    if ("no-ctype", "") in options:  # the interpreter may have set it, by its own locale
-        os.environ.pop("LC_CTYPE", None)
+    for name, value in options:  # the launcher's shell, or this interpreter, may have set it
+        if name == "unset":
+            os.environ.pop(value, None)
     os.environ.update(value.partition("=")[::2] for name, value in options if name == "set")
     os.execv(words[end + 1], words[end + 1 :])  # noqa: S606
 

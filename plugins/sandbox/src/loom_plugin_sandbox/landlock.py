@@ -15,11 +15,12 @@ from collections.abc import Iterator
 import msgspec
 from loom.contracts import Command, Confinement
 
-from loom_plugin_sandbox import confining, launcher
+from loom_plugin_sandbox import confining
 from loom_plugin_sandbox.bubblewrap import CONFIGURATION, LINKS, NETWORK, SYSTEM, TRIAL
 from loom_plugin_sandbox.census import UNLIMITED, find_cgroup, is_root
 from loom_plugin_sandbox.filters import FAMILIES, make_filter
-from loom_plugin_sandbox.variables import split
+from loom_plugin_sandbox.launching import launcher
+from loom_plugin_sandbox.variables import SHELL_SETS, split
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 WEAKER = (
@@ -66,7 +67,7 @@ class Landlock:
         """*command* where it can open only what *within* grants."""
         return _started(
             command,
-            *self._launcher(within),
+            *launcher(self._cgroup, within.processes, ""),
             options=(
                 f"--filter={self._filter(within)}", *(("--online",) if within.network else ()),
                 *_limits(within, self._is_root), *_granted(within),
@@ -80,17 +81,12 @@ class Landlock:
     def _filter(self, within: Confinement) -> str:
         return self._online if within.network else self._alone
 
-    def _launcher(self, within: Confinement) -> Iterator[str]:
-        if self._cgroup:
-            yield from (sys.executable, "-I", "-S", launcher.__file__)
-            yield from (self._cgroup, str(within.processes), "")
-
 
 def _started(command: Command, *launcher: str, options: tuple[str, ...]) -> Command:
     inside, outside = split(command.environment)
     argv = (
         *launcher, sys.executable, "-I", "-S", confining.__file__, f"--parent={os.getpid()}",
-        *(() if "LC_CTYPE" in outside else ("--no-ctype",)),
+        *(f"--unset={name}" for name in (*SHELL_SETS, "LC_CTYPE") if name not in outside),
         *(f"--set={name}={value}" for name, value in inside.items()),
         *options, "--", *command.argv,
     )  # fmt: skip

@@ -69,8 +69,18 @@ class Keeper:
             return
         for tool in module.manifest.tool:
             descriptor = describe(module.name, tool, module.table)
-            self._provider.add(descriptor, partial(_run, module, tool))
+            self._provider.add(descriptor, partial(self._run, module, tool))
             self._offered.setdefault(module.name, []).append(descriptor.name)
+
+    async def _run(self, module: GuestModule, tool: Tool, call: ToolCall) -> Any:
+        """Call *tool*: its arguments in JSON, its result in JSON."""
+        content = msgspec.json.encode(call.arguments)
+        tell = partial(self._provider.progress, call)
+        answer = await module.call(call.name, tool.export or tool.name, content, tell)
+        try:
+            return decode_json(answer)
+        except LoomError as error:
+            raise ToolError(call.name, "ACTION_ERROR", f"its answer is no JSON: {error}") from None
 
     def health(self) -> Health:
         """How the modules are."""
@@ -83,13 +93,3 @@ class Keeper:
     async def stop(self) -> None:
         """End all workers."""
         await asyncio.gather(*(module.stop() for module in self.modules.values()))
-
-
-async def _run(module: GuestModule, tool: Tool, call: ToolCall) -> Any:
-    """Call *tool*: its arguments in JSON, its result in JSON."""
-    content = msgspec.json.encode(call.arguments)
-    answer = await module.call(call.name, tool.export or tool.name, content)
-    try:
-        return decode_json(answer)
-    except LoomError as error:
-        raise ToolError(call.name, "ACTION_ERROR", f"its answer is no JSON: {error}") from None

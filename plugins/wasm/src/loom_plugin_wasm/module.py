@@ -17,7 +17,7 @@ from loom_plugin_wasm.access import Access, refused_imports
 from loom_plugin_wasm.launching import Launcher
 from loom_plugin_wasm.manifests import ModuleManifest, read_module_manifest
 from loom_plugin_wasm.pool import Pool, Quarantined
-from loom_plugin_wasm.process import Answer, Worker, WorkerGone
+from loom_plugin_wasm.process import Answer, Tell, Worker, WorkerGone
 from loom_plugin_wasm.restarts import Restarts
 from loom_plugin_wasm.settings import Settings, Table
 from loom_plugin_wasm.worker.orders import LARGEST
@@ -170,8 +170,8 @@ class GuestModule:
             raise
         self._pool = pool
 
-    async def call(self, tool: str, export: str, content: bytes) -> bytes:
-        """What *export* answers to *content*.
+    async def call(self, tool: str, export: str, content: bytes, tell: Tell | None = None) -> bytes:
+        """What *export* answers to *content*; *tell* hears of progress.
 
         Raises:
             ToolError: it does not; the code says why.
@@ -182,7 +182,7 @@ class GuestModule:
             text = f"the arguments are longer than {LARGEST} bytes"
             raise ToolError(tool, "INVALID_PARAMS", text)
         try:
-            answer = await self._pool.call(export, content, self.table.seconds)
+            answer = await self._pool.call(export, content, self.table.seconds, tell)
         except Quarantined as error:
             raise ToolError(tool, "PROVIDER_UNAVAILABLE", str(error)) from None
         except WorkerGone as gone:

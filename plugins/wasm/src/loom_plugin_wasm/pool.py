@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from loom_kernel import Host, LoomError
 
-from loom_plugin_wasm.process import Answer, Worker, WorkerGone
+from loom_plugin_wasm.process import Answer, Tell, Worker, WorkerGone
 from loom_plugin_wasm.restarts import Restarts
 
 Start = Callable[[], Awaitable[Worker]]
@@ -32,7 +32,8 @@ class Pool:
         self._restarts = restarts
         self._idle: deque[Worker] = deque()
         self._all: set[Worker] = set()
-        self._changed = asyncio.Condition()
+        self._free = asyncio.Semaphore(0)
+        """One for each idle worker; and one more once there are no more workers."""
         self._ending: set[asyncio.Task[None]] = set()
         self._replacing: set[asyncio.Task[None]] = set()
         self.reason = ""
@@ -45,11 +46,15 @@ class Pool:
             WorkerGone: the module cannot be loaded.
             LoomError, OSError: a worker cannot be started.
         """
-        for _ in range(self._size):
-            await self._add()
+        starts = (self._add() for _ in range(self._size))
+        for problem in await asyncio.gather(*starts, return_exceptions=True):
+            if problem is not None:
+                raise problem
 
-    async def call(self, export: str, content: bytes, seconds: float) -> Answer:
-        """What *export* answers, from the next worker that is free.
+    async def call(
+        self, export: str, content: bytes, seconds: float, tell: Tell | None = None
+    ) -> Answer:
+        """What *export* answers, from the next worker that is free; *tell* hears of progress.
 
         Raises:
             WorkerGone: the worker was lost on the way.
@@ -57,7 +62,7 @@ class Pool:
         """
         worker = await self._borrow()
         try:
-            return await worker.call(export, content, seconds)
+            return await worker.call(export, content, seconds, tell)
         except WorkerGone as gone:
             self._drop(worker, gone.reason)
             raise
@@ -66,15 +71,22 @@ class Pool:
             raise
         finally:
             if worker in self._all:
-                self._idle.append(worker)
-                await self._tell()
+                self._give(worker)
 
     async def _borrow(self) -> Worker:
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._idle or self.reason)
-            if self.reason:
-                raise Quarantined(self._name, self.reason)
-            return self._idle.popleft()
+        await self._free.acquire()
+        if self.reason:
+            self._free.release()  # for whoever waits behind us
+            raise Quarantined(self._name, self.reason)
+        return self._idle.popleft()
+
+    def _give(self, worker: Worker) -> None:
+        self._idle.append(worker)
+        self._free.release()
+
+    def _give_up(self, reason: str) -> None:
+        self.reason = reason
+        self._free.release()
 
     def _drop(self, worker: Worker, reason: str) -> None:
         """End *worker* and start another in its place."""
@@ -93,31 +105,24 @@ class Pool:
             if reason:
                 delay = self._restarts.next_delay(self._host.clock.monotonic())
                 if delay is None:
-                    self.reason = reason
+                    self._give_up(reason)
                     self._host.log.error("%s", Quarantined(self._name, reason))
-                    break
+                    return
                 await self._host.clock.sleep(delay)
             try:
                 await self._add()
                 return
             except (LoomError, OSError) as error:
                 reason = str(error)
-        await self._tell()
 
     async def _add(self) -> None:
         worker = await self._start()
         self._all.add(worker)
-        self._idle.append(worker)
-        await self._tell()
-
-    async def _tell(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+        self._give(worker)
 
     async def aclose(self) -> None:
         """End all workers."""
-        self.reason = self.reason or "it was stopped"
-        await self._tell()
+        self._give_up(self.reason or "it was stopped")
         for task in self._replacing:
             task.cancel()
         if tasks := self._ending | self._replacing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Awaitable, Callable
 from typing import Self
 
 import msgspec
@@ -18,6 +19,10 @@ GRACE = 0.05
 """Seconds after its limit that a call has to be answered; the limit is the worker's to keep."""
 
 
+Tell = Callable[[float, float, str], Awaitable[None]]
+"""Hears how far a call has come: done, of how much, and a word about it."""
+
+
 class WorkerGone(LoomError):
     """The process ended, or was ended; *is_late*: because it did not answer in time."""
 
@@ -28,12 +33,17 @@ class WorkerGone(LoomError):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a worker answers: `code` is `ok`, `error`, `trap`, `timeout` or `memory`."""
+    """What a worker answers: `code` is `ok`, `error`, `trap`, `timeout` or `memory`.
+
+    Or `progress`: then the answer is still to come.
+    """
 
     code: str
     reason: str = ""
     imports: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
+    done: float = 0.0
+    total: float = 0.0
     body: bytes = b""
 
 
@@ -60,15 +70,20 @@ class Worker:
             raise
         return worker
 
-    async def call(self, export: str, content: bytes, seconds: float) -> Answer:
+    async def call(
+        self, export: str, content: bytes, seconds: float, tell: Tell | None = None
+    ) -> Answer:
         """What *export* of its module answers to *content*, within *seconds* and `GRACE`.
+
+        *tell* hears of progress.
 
         Raises:
             WorkerGone: it did not answer.
         """
-        return await self.ask(pack({"op": "call", "export": export}, content), seconds + GRACE)
+        frame = pack({"op": "call", "export": export}, content)
+        return await self.ask(frame, seconds + GRACE, tell)
 
-    async def ask(self, frame: bytes, within: float) -> Answer:
+    async def ask(self, frame: bytes, within: float, tell: Tell | None = None) -> Answer:
         """Its answer to *frame*; if it does not come *within* seconds, the worker is killed.
 
         Raises:
@@ -76,9 +91,11 @@ class Worker:
         """
         try:
             async with asyncio.timeout(within):
-                self._process.stdin.write(frame)
-                await self._process.stdin.drain()
-                return await self._receive()
+                self._process.stdin.write(frame)  # an answer will say that it was taken
+                while (answer := await self._receive()).code == "progress":
+                    if tell is not None:
+                        await tell(answer.done, answer.total, answer.reason)
+                return answer
         except TimeoutError:
             self._process.kill()
             raise WorkerGone("it did not answer in time", is_late=True) from None

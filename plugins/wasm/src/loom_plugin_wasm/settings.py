@@ -11,7 +11,7 @@ import msgspec
 from loom_kernel import ConfigError, LoomError, check_pattern
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
-FUNCTIONS = ("log", "now", "random", "config", "wasi")
+FUNCTIONS = ("log", "now", "random", "config", "progress", "wasi")
 """What a guest may be given: the functions of the host, and WASI without files and network."""
 
 

@@ -1,8 +1,9 @@
 """The worker's program: `python -m loom_plugin_wasm.worker DATA-MIB`.
 
-Frames come in on standard input and are answered on standard output, one after the other; what
-guests log goes to standard error. It ends with its input. DATA-MIB bounds its writable memory,
-reservations that an engine makes without using them not counted.
+Frames come in on standard input and are answered on standard output, one after the other; news of
+how far a call has come go before its answer. What guests log goes to standard error. It ends with
+its input. DATA-MIB bounds its writable memory, reservations that an engine makes without using
+them not counted.
 """
 
 from __future__ import annotations
@@ -13,19 +14,18 @@ import sys
 from typing import Any, BinaryIO
 
 from loom_plugin_wasm.worker.engines import examine, make_runner
-from loom_plugin_wasm.worker.frames import pack, receive
+from loom_plugin_wasm.worker.frames import receive, send
 from loom_plugin_wasm.worker.offers import ERRORS, say
 from loom_plugin_wasm.worker.orders import Failed, Order, Runner, first_line
 
 
-def main(data: int, given: BinaryIO, said: BinaryIO) -> None:
+def main(data: int, given: BinaryIO) -> None:
     """Answer what comes in until nothing does."""
     resource.setrlimit(resource.RLIMIT_DATA, (data << 20, data << 20))
     os.set_blocking(ERRORS, False)  # a guest that logs too much is not to wait for the log
     desk = Desk()
     while (frame := receive(given)) is not None:
-        said.write(pack(*desk.answer(*frame)))
-        said.flush()
+        send(*desk.answer(*frame))
         desk.prepare()
 
 
@@ -71,4 +71,4 @@ def _frozen(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.stdin.buffer, sys.stdout.buffer)
+    main(int(sys.argv[1]), sys.stdin.buffer)

@@ -2,7 +2,8 @@
 
 A guest exports functions `(input: string) -> result<string, string>`, or such that give a plain
 `string`. From the interface `loom:tool/host@0.1.0` it may be given `log(text: string)`,
-`now() -> s64`, `random() -> s64` and `config(key: string) -> string`.
+`now() -> s64`, `random() -> s64`, `config(key: string) -> string` and
+`progress(done: f64, total: f64, message: string)`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from wasmtime import component
 from loom_plugin_wasm.worker.offers import LONGEST_LINE, Offers
 from loom_plugin_wasm.worker.orders import HOST_FUNCTIONS, LARGEST, Failed, Order
 from loom_plugin_wasm.worker.wasmtimes import (
+    Signatures,
     Ticker,
     code_file,
     failure,
@@ -62,10 +64,15 @@ class ComponentRunner:
             self._linker.add_wasip2()
         _define(self._linker, order, self._offers)
         self._ticker = Ticker(self._engine)
+        self._signatures = Signatures()
+        self._indexes: dict[str, component.ExportIndex | None] = {}
         self._next: tuple[wasmtime.Store, component.Instance] | None = None
+        self._spent: tuple[wasmtime.Store, component.Instance] | None = None
+        """It is cleared away between calls, as that takes its time."""
 
     def prepare(self) -> None:
         """See `Runner`."""
+        self._spent = None
         if self._next is not None:
             return
         store = make_store(self._engine, self._order)
@@ -81,16 +88,24 @@ class ComponentRunner:
         self.prepare()
         if self._next is None:
             raise Failed("error", "it has no instance")
-        (store, instance), self._next = self._next, None
-        function = instance.get_func(store, export)
-        if function is None:
-            raise Failed("error", f"it exports no {export!r}")
+        store, instance = self._spent = self._next
+        self._next = None
+        function = self._find(store, instance, export)
         store.set_epoch_deadline(ticks(self._order.seconds))
         try:
             with self._ticker:
                 return _answer(function(store, content.decode()))
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
             raise failure(error) from None
+
+    def _find(self, store: wasmtime.Store, instance: component.Instance, export: str) -> Any:
+        if export not in self._indexes:
+            self._indexes[export] = self._component.get_export_index(export)
+        index = self._indexes[export]
+        function = None if index is None else instance.get_func(store, index)
+        if function is None:
+            raise Failed("error", f"it exports no {export!r}")
+        return self._signatures.fix(export, function, store)
 
 
 def _answer(said: Any) -> bytes:
@@ -113,6 +128,7 @@ def _define(linker: component.Linker, order: Order, offers: Offers) -> None:
         "now": lambda _store: offers.now(),
         "random": lambda _store: offers.random(),
         "config": lambda _store, key: offers.config(key),
+        "progress": lambda _store, done, total, text: offers.progress(done, total, text),
     }
     granted = [name for name in HOST_FUNCTIONS if name in order.functions]
     if granted:

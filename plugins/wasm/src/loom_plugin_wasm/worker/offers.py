@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from contextlib import suppress
+
+from loom_plugin_wasm.worker.frames import send
 
 MOST_LINES = 64
 """Lines that one call may log; the rest is left out."""
 LONGEST_LINE = 2048
 """Characters."""
+
+LONGEST_NEWS = 500
+"""Characters of what is said with one step of progress."""
+NEWS_RATE = 50.0
+"""Steps of progress a second, and as many at once after a rest; of more, some are left out."""
 
 ERRORS = 2
 
@@ -31,6 +39,8 @@ class Offers:
     def __init__(self, config: dict[str, str]) -> None:
         self._config = config
         self._lines = 0
+        self._credit = NEWS_RATE
+        self._last = moment()
 
     def begin(self) -> None:
         """A new call: it may log again."""
@@ -46,6 +56,16 @@ class Offers:
         else:
             return
         say(line)
+
+    def progress(self, done: float, total: float, message: str) -> None:
+        """Tell whoever listens how far the call has come."""
+        now = moment()
+        self._credit = min(self._credit + (now - self._last) * NEWS_RATE, NEWS_RATE)
+        self._last = now
+        if self._credit >= 1.0 and math.isfinite(done) and math.isfinite(total):
+            self._credit -= 1.0
+            news = {"code": "progress", "done": done, "total": total}
+            send({**news, "reason": message[:LONGEST_NEWS]})
 
     def now(self) -> int:
         """Milliseconds since 1970."""

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 Code = Literal["ok", "error", "trap", "timeout", "memory"]
 Engine = Literal["extism", "component"]
 
-HOST_FUNCTIONS = ("log", "now", "random", "config")
+HOST_FUNCTIONS = ("log", "now", "random", "config", "progress")
 LARGEST = 1 << 20
 """Bytes of the input and of the output of a call."""
 WASI_PREVIEW1 = "wasi_snapshot_preview1"

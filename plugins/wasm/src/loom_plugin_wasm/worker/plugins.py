@@ -27,9 +27,12 @@ class ExtismRunner:
         self._offers = Offers(order.config)
         self._compiled = compiled(order, module, _functions(order, self._offers))
         self._next: extism.Plugin | None = None
+        self._spent: extism.Plugin | None = None
+        """It is cleared away between calls, as that takes its time."""
 
     def prepare(self) -> None:
         """See `Runner`."""
+        self._spent = None
         if self._next is None:
             self._next = extism.Plugin(self._compiled)
 
@@ -37,9 +40,9 @@ class ExtismRunner:
         """See `Runner`."""
         self._offers.begin()
         self.prepare()
-        plugin, self._next = self._next, None
-        if plugin is None:
+        if (plugin := self._next) is None:
             raise Failed("error", "it has no instance")
+        self._spent, self._next = plugin, None
         try:
             answer: memoryview = plugin.call(export, content, parse=None)
             if len(answer) > LARGEST:
@@ -87,20 +90,31 @@ def _failure(said: str, error: BaseException) -> Failed:
 def _functions(order: Order, offers: Offers) -> list[Any]:
     known = {
         "log": _function(
-            "log", (ValType.I64,), (), lambda plugin, given: _log(offers, plugin, given)
+            "log", (ValType.I64,), (), lambda plugin, given: offers.log(_text(plugin, given[0]))
         ),
         "now": _function("now", (), (ValType.I64,), lambda _plugin, _given: offers.now()),
         "random": _function("random", (), (ValType.I64,), lambda _plugin, _given: offers.random()),
+        "progress": _function(
+            "progress",
+            (ValType.F64, ValType.F64, ValType.I64),
+            (),
+            lambda plugin, given: _progress(offers, plugin, given),
+        ),
     }
     return [known[name] for name in order.functions if name in known]
 
 
-def _log(offers: Offers, plugin: Any, given: Any) -> None:
-    """A guest may hand over any number, and forge the length of a block."""
-    block = plugin.memory_at_offset(given[0])
+def _progress(offers: Offers, plugin: Any, given: Any) -> None:
+    done, total, place = given
+    offers.progress(done.value, total.value, _text(plugin, place))
+
+
+def _text(plugin: Any, place: Any) -> str:
+    """The text at *place*: a guest may hand over any number, and forge the length of a block."""
+    block = plugin.memory_at_offset(place)
     block.length = min(block.length, LONGEST_LINE)
     text = bytes(plugin.memory(block)) if block.length else b""
-    offers.log(text.decode("utf-8", "replace"))
+    return text.decode("utf-8", "replace")
 
 
 def _function(name: str, takes: tuple[Any, ...], gives: tuple[Any, ...], answer: Answer) -> Any:

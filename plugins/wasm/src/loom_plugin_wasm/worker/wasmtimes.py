@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import wasmtime
 
@@ -54,6 +55,35 @@ def ticks(seconds: float) -> int:
 def code_file(order: Order) -> Path:
     """Where the compiled code is."""
     return Path(order.cache, CODE)
+
+
+class Signature(NamedTuple):
+    """What a function takes and gives, as the binding asks for it."""
+
+    params: Any
+    results: Any
+    result: Any
+
+
+class Signatures:
+    """The signatures of a module's functions, by their names.
+
+    The binding asks the engine for a function's type at every call, and makes it anew: that takes
+    longer than the call itself. Types belong to no instance, so one answer serves all.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, Signature] = {}
+
+    def fix(self, name: str, function: Any, store: wasmtime.Store) -> Any:
+        """*function*, which knows its type from now on."""
+        signature = self._known.get(name)
+        if signature is None:
+            kind = function.type(store)
+            results, result = getattr(kind, "results", None), getattr(kind, "result", None)
+            signature = self._known[name] = Signature(kind.params, results, result)
+        function.type = lambda _store: signature
+        return function
 
 
 class Ticker:
