@@ -2,6 +2,7 @@
 
 journal.events     a `Query`; reply {"events": […]}
 journal.status     reply {"status": {…}, "consumers": […]}
+journal.runs       {"after"}; reply {"handlings": […]}
 journal.verify     reply {"records": n}
 journal.forget     {"name"}; reply {"forgotten": name}
 journal.unknown    reply {"calls": […]}
@@ -25,10 +26,12 @@ from loom_kernel import Envelope, Host, LoomError, ServiceMissing, detached
 from loom_plugin_journal.effects import Ledger
 from loom_plugin_journal.flight import Letter
 from loom_plugin_journal.journal import Journal
-from loom_plugin_journal.queries import Query, consumers, events, letters
+from loom_plugin_journal.queries import Query, consumers, events, handlings, letters
 from loom_plugin_journal.records import Store
 
 OWNER = "cli"
+PAGE = 256 << 10
+"""Bytes of handlings that one reply has, roughly."""
 Order = Callable[[Envelope], Awaitable[dict[str, Any]]]
 
 
@@ -37,6 +40,12 @@ class Named(msgspec.Struct):
 
     id: str = ""
     name: str = ""
+
+
+class Page(msgspec.Struct):
+    """Which handlings: those after that number."""
+
+    after: int = 0
 
 
 class Verdict(msgspec.Struct):
@@ -60,8 +69,9 @@ class Orders:
         """Listen from now on."""
         orders: dict[str, Order] = {
             "journal.events": self._events, "journal.status": self._status,
-            "journal.verify": self._verify, "journal.forget": self._forget,
-            "journal.unknown": self._unknown, "journal.settle": self._settle,
+            "journal.runs": self._runs, "journal.verify": self._verify,
+            "journal.forget": self._forget, "journal.unknown": self._unknown,
+            "journal.settle": self._settle,
             "letter.list": self._letters, "letter.show": self._show,
             "letter.replay": self._replay, "letter.drop": self._drop,
         }  # fmt: skip
@@ -99,11 +109,19 @@ class Orders:
         for consumer in known:
             live = self._journal.consumers.get(consumer["name"])
             consumer["is_consumed"] = bool(live and live.outlets)
+            if live is not None:
+                consumer["behind"] = self._journal.last + 1 - live.next if live.is_behind else 0
         status = {"healthy": health.healthy, "message": health.message, **health.metrics}
         return {"status": status, "consumers": known}
 
     async def _verify(self, envelope: Envelope) -> dict[str, Any]:
         return {"records": await asyncio.to_thread(self._store.verify)}
+
+    async def _runs(self, envelope: Envelope) -> dict[str, Any]:
+        await self._journal.writer.flush()
+        page = read(envelope, Page)
+        found = await asyncio.to_thread(handlings, self._store, page.after, PAGE)
+        return {"handlings": found}
 
     async def _forget(self, envelope: Envelope) -> dict[str, Any]:
         name = read(envelope, Named).name

@@ -22,9 +22,12 @@ def loom_settings() -> type[Settings]:
 
 @hookimpl
 def loom_add_commands() -> Iterable[click.Command]:
-    from loom_plugin_journal.commands import dlq, events, journal
+    from loom_plugin_journal import commands
 
-    return [events, dlq, journal]
+    return [
+        commands.events, commands.dlq, commands.journal, commands.record, commands.replay,
+        commands.fork, commands.test_from,
+    ]  # fmt: skip
 
 
 @hookimpl

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from loom.contracts import Handling
 from loom_kernel import Envelope, check_pattern, matches
 
 from loom_plugin_journal.flight import Letter, Progress
 from loom_plugin_journal.records import Store
 
 CHUNK = 2048
+PAGE = 64
 MOST = 10_000
 """Events that one question is answered with."""
 
@@ -110,3 +112,19 @@ def consumers(store: Store) -> list[dict[str, Any]]:
             }
         )
     return known
+
+
+def handlings(store: Store, after: int, size: int) -> list[Handling]:
+    """How agents handled events after handling number *after*: at most *size* bytes and one more.
+
+    Nothing = there are no more.
+    """
+    found: list[Handling] = []
+    while size > 0 and (page := store.scan("run", after=f"{after:020d}", limit=PAGE)):
+        for key, data in page:
+            found.append(msgspec.msgpack.decode(data, type=Handling))
+            after = int(key)
+            size -= len(data)
+            if size <= 0:
+                break
+    return found

@@ -38,8 +38,8 @@ class Recorder:
     def __init__(self, host: Host, journal: Journal, store: Store) -> None:
         self._clock = host.clock
         self._journal = journal
-        newest = store.scan(SPACE)[-1:]  # keys are in order
-        self._number = int(newest[0][0]) if newest else 0
+        newest = store.get("meta", "handlings")
+        self._number = int(newest or b"0")
         self._inboxes: dict[str, list[Envelope]] = {}
         """Where replies are awaited that a handling asked for."""
         journal.recorder = self
@@ -88,6 +88,7 @@ class Recorder:
             trace.calls, list(trace.clock), msgspec.json.decode(state) if state else None,
         )  # fmt: skip
         batch.values[SPACE, f"{self._number:020d}"] = encode(handling)
+        batch.values["meta", "handlings"] = str(self._number).encode()
 
 
 def _emission(envelope: Envelope, replies: list[Envelope]) -> Emission:

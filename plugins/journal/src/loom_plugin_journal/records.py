@@ -108,8 +108,13 @@ class Store(Protocol):
     def get(self, space: Space, key: str) -> bytes | None:
         """One value."""
 
-    def scan(self, space: Space, prefix: str = "") -> list[tuple[str, bytes]]:
-        """The values whose keys begin with *prefix*, in the order of keys."""
+    def scan(
+        self, space: Space, prefix: str = "", *, after: str = "", limit: int = -1
+    ) -> list[tuple[str, bytes]]:
+        """The values whose keys begin with *prefix*, in the order of keys.
+
+        Only what follows the key *after*, and at most *limit* of them (-1 = all).
+        """
 
     def verify(self) -> int:
         """Read all, and return how many records there are.

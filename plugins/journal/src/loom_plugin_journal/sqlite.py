@@ -277,9 +277,11 @@ class SqliteStore:
         with self._reading:
             return self._value(self._reader, space, key)
 
-    def scan(self, space: Space, prefix: str = "") -> list[tuple[str, bytes]]:
+    def scan(
+        self, space: Space, prefix: str = "", *, after: str = "", limit: int = -1
+    ) -> list[tuple[str, bytes]]:
         with self._reading:
-            return self._values(self._reader, space, prefix)
+            return self._values(self._reader, space, prefix, after=after, limit=limit)
 
     def _value(self, connection: sqlite3.Connection, space: Space, key: str) -> bytes | None:
         row = connection.execute(
@@ -288,12 +290,18 @@ class SqliteStore:
         return None if row is None else _whole(space, key, *row)
 
     def _values(
-        self, connection: sqlite3.Connection, space: Space, prefix: str
+        self,
+        connection: sqlite3.Connection,
+        space: Space,
+        prefix: str,
+        *,
+        after: str = "",
+        limit: int = -1,
     ) -> list[tuple[str, bytes]]:
         rows = connection.execute(
             "SELECT key, data, crc FROM value WHERE space = ? AND key >= ? AND key < ? "
-            "ORDER BY key",
-            (space, prefix, _after(prefix)),
+            "AND (key > ? OR ? = '') ORDER BY key LIMIT ?",
+            (space, max(prefix, after), _after(prefix), after, after, limit),
         ).fetchall()
         return [(key, _whole(space, key, data, crc)) for key, data, crc in rows]
 
