@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
-from loom.contracts import Audit
+from loom.contracts import Audit, Budgets
 from loom_kernel import Host, ServiceMissing
 
 from loom_plugin_tools.announcements import Announcements
@@ -18,6 +19,8 @@ from loom_plugin_tools.policy import Policy
 from loom_plugin_tools.registry import Registry
 from loom_plugin_tools.rules import Rules
 from loom_plugin_tools.settings import Settings
+
+T = TypeVar("T")
 
 
 def assemble(host: Host) -> tuple[Broker, Orders]:
@@ -40,8 +43,17 @@ def assemble(host: Host) -> tuple[Broker, Orders]:
         resume=broker.resume,
     )  # fmt: skip
     broker.memory = Memory(host)
+    broker.budgets = _service(host, Budgets)
     broker.announcements = Announcements(host, registry, broker.validators)
     return broker, Orders(host, broker, policy, record, owners=settings.approvers)
+
+
+def _service(host: Host, contract: type[T]) -> T | None:
+    """What a plugin provides for *contract*, if one does."""
+    try:
+        return host.require(contract)
+    except ServiceMissing:
+        return None
 
 
 def _record_of(host: Host) -> Callable[..., None]:

@@ -20,6 +20,8 @@ from typing import Any
 import msgspec
 from loom.contracts import (
     Approval,
+    BudgetExceeded,
+    Budgets,
     Capsule,
     Preparation,
     Provider,
@@ -53,6 +55,8 @@ Key = tuple[str, str]
 """Caller and call id."""
 NO_LABELS: frozenset[str] = frozenset()
 Record = Callable[..., None]
+CALL = {"calls": 1.0}
+"""What a call costs."""
 PREPARING = 10.0
 """Seconds that a provider has to say what a call would touch."""
 
@@ -76,6 +80,7 @@ class Broker:
     ) -> None:
         self.desk: Desk
         self.memory: Memory
+        self.budgets: Budgets | None = None
         self.announcements: Announcements
         self.validators = Validators()
         self.counts = {"calls": 0, "failed": 0, "repeated": 0, "asked": 0, "refused": 0}
@@ -297,6 +302,7 @@ class Broker:
 
     async def _do(self, tool: ToolDescriptor, work: _Work, capsule: Capsule | None) -> ToolResult:
         call = work.call
+        self._pay(work)
         async with self._limits.place(tool, call.timeout):
             intent = {
                 "name": call.name, "version": call.version, "caller": call.caller, "id": call.id,
@@ -316,6 +322,15 @@ class Broker:
             result, labels = await self.memory.once(tool, call, run)
         work.labels |= labels.union(tool.labels)
         return result
+
+    def _pay(self, work: _Work) -> None:
+        """Take what a call costs from what its cause may spend."""
+        if self.budgets is None:
+            return
+        try:
+            self.budgets.spend(work.cause, CALL)
+        except BudgetExceeded as error:
+            raise ToolError(work.call.name, "BUDGET_EXCEEDED", str(error)) from None
 
     def _provider(self, tool: ToolDescriptor) -> Provider:
         found = self._registry.provider(tool.owner)

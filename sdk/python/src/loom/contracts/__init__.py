@@ -27,6 +27,7 @@ from loom.contracts.approvals import (
 )
 from loom.contracts.audits import Audit
 from loom.contracts.bridges import Bridge, Ticket
+from loom.contracts.budgets import BudgetExceeded, Budgets
 from loom.contracts.collaboration import (
     AwardNotice,
     BarrierStep,
@@ -91,6 +92,8 @@ __all__ = [
     "BarrierStep",
     "Bid",
     "Bridge",
+    "BudgetExceeded",
+    "Budgets",
     "CallForProposals",
     "CalledTool",
     "Capsule",
