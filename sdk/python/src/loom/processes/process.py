@@ -143,6 +143,11 @@ class Process:
                 await self.wait_ended(patience)
         await self.aclose()
 
+    def interrupt(self) -> None:
+        """Send SIGTERM to it alone: what it started is its own to end."""
+        if self.code is None:
+            _send(self.pid, signal.SIGTERM)
+
     def terminate(self) -> None:
         """Send SIGTERM to it, inside its sandbox, and to all that it started."""
         inner = list(descendants(self.pid))
