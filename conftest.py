@@ -58,22 +58,35 @@ def _short_folder() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _session_home() -> Iterator[None]:
+def _session_home() -> Iterator[Path]:
     home = _short_folder()
     with pytest.MonkeyPatch.context() as patch:
         _move_home(patch, home)
-        yield
+        yield home
     shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
-def home(_session_home: None) -> Iterator[Path]:
+def home(_session_home: Path) -> Iterator[Path]:
     """The test's own HOME, with the XDG folders config, data, state, cache and run inside."""
     folder = _short_folder()
     with pytest.MonkeyPatch.context() as patch:
         _move_home(patch, folder)
+        _hand_on_index(_session_home, folder)
         yield folder
+        _hand_on_index(folder, _session_home)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _hand_on_index(giver: Path, taker: Path) -> None:
+    """Let *taker* have the index of installed plugins: making it costs more than most tests.
+
+    It holds no longer than what it was made from is unchanged; the kernel sees to that.
+    """
+    for file in giver.glob("cache/loom/plugins-*.json"):
+        target = taker / "cache" / "loom" / file.name
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        shutil.copy2(file, target)
 
 
 # --- nothing is left behind ------------------------------------------------------------------
@@ -90,6 +103,18 @@ class _Complaints(logging.Handler):
         text = record.getMessage()
         if "never retrieved" in text or "was destroyed but it is pending" in text:
             self.found.append(text)
+
+
+_tidied: list[Path] = []
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Once a file, set aside what is there: a collection after each test then sees what is new."""
+    if _tidied[-1:] != [item.path]:
+        _tidied[:] = [item.path]
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture
