@@ -21,6 +21,8 @@ ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundl
 export UV_SYSTEM_CERTS ?= true
 endif
 unexport VIRTUAL_ENV PYTHONPATH
+# Images of containers set this; but hundreds of interpreters are started here, and each would compile anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test check fix types test-isolated bench ledger docs reference proto dist pins sync clean
 

@@ -47,6 +47,7 @@ def _move_home(patch: pytest.MonkeyPatch, home: Path) -> None:
     for name, folder in XDG.items():
         (home / folder).mkdir(mode=0o700)
         patch.setenv(name, str(home / folder))
+    patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # compiling costs more than most tests
     for name in list(os.environ):
         if name.startswith("LOOM_") and not name.startswith("LOOM_TEST_"):
             patch.delenv(name)
