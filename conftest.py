@@ -24,6 +24,13 @@ XDG = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--corpora", choices=("all", "first"), default="all",
+        help="of a test marked `corpus`, run all cases or only the first",
+    )  # fmt: skip
+
+
 def pytest_configure() -> None:
     # An app is a folder, not a distribution: its tests import it as `loom run` does, from there.
     apps = Path(__file__).parent.glob("sdk/apps/*/")
@@ -145,11 +152,23 @@ async def _every_task_ends(anyio_backend: str, _nothing_unheard: None) -> AsyncI
         pytest.fail(f"the test left tasks running: {', '.join(sorted(left))}", pytrace=False)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("corpora") == "first":
+        _keep_first_cases(config, items)
     for item in items:
         if item.get_closest_marker("anyio") and isinstance(item, pytest.Function):
             # First in, last out: the fixtures of the test itself may own tasks until they end.
             item.fixturenames.insert(0, "_every_task_ends")
+
+
+def _keep_first_cases(config: pytest.Config, items: list[pytest.Item]) -> None:
+    kept: dict[str, pytest.Item] = {}
+    for item in items:
+        is_case = item.get_closest_marker("corpus")
+        kept.setdefault(item.nodeid.partition("[")[0] if is_case else item.nodeid, item)
+    chosen = list(kept.values())
+    config.hook.pytest_deselected(items=list(set(items) - set(chosen)))
+    items[:] = chosen
 
 
 # --- markers that a report carries, so that the ledger can read them -------------------------

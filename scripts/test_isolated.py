@@ -4,6 +4,9 @@ Every member is built once into a wheel, and the members that a distribution nee
 by the path of their wheels. Unrelated projects hold two of our names on the public index, so a
 requirement on one of them must never reach it: whatever looks like ours and is not a member is
 refused, and every installed member is asked afterwards where it came from.
+
+`make test` runs every test; this proves that a distribution works with what it declares, for
+which the first case of each corpus is enough.
 """
 
 from __future__ import annotations
@@ -15,9 +18,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib.metadata import Distribution as Installed
 from importlib.metadata import distributions as installed_in
 from pathlib import Path
+from queue import SimpleQueue
 
 from workspace import ROOT, Distribution, closure, distributions, read_project, requirement_name
 
@@ -26,18 +33,27 @@ OURS = "loom-"
 NO_TESTS = 5  # pytest's exit code for "nothing was collected"
 
 
+class Failed(Exception):
+    """A distribution cannot be prepared, for this reason."""
+
+
 def run(*command: str | Path, cwd: Path) -> None:
-    """Run *command* and stop everything if it fails."""
-    done = subprocess.run(command, cwd=cwd, check=False)
+    """Run *command*.
+
+    Raises:
+        Failed: it did not succeed.
+    """
+    done = subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"{' '.join(map(str, command[:4]))} ... failed with {done.returncode}")
+        said = " ".join(map(str, command[:4]))
+        raise Failed(f"{said} ... failed with {done.returncode}\n{done.stdout}{done.stderr}")
 
 
 def needed_members(member: Distribution, members: dict[str, Distribution]) -> set[str]:
     """Return the members *member* and its tests need, itself included.
 
     Raises:
-        SystemExit: a requirement bears our prefix but is no member, so an index would be asked.
+        Failed: a requirement bears our prefix but is no member, so an index would be asked.
     """
     needed = closure({member.name}, members)
     asked = {requirement_name(one) for one in member.test_requirements}
@@ -45,7 +61,7 @@ def needed_members(member: Distribution, members: dict[str, Distribution]) -> se
         asked |= {requirement_name(one) for one in members[name].requirements}
     ours = {name for name in asked if name.startswith(OURS)}
     if strangers := sorted(ours - members.keys()):
-        sys.exit(f"{member.name} needs {', '.join(strangers)}, which the workspace does not hold")
+        raise Failed(f"it needs {', '.join(strangers)}, which the workspace does not hold")
     return closure(needed | ours, members)
 
 
@@ -61,10 +77,12 @@ def came_from_wheel(found: Installed, wheels: Path) -> bool:
     return str(origin.get("url", "")).startswith(wheels.as_uri())
 
 
-def prepare(member: Distribution, members: dict[str, Distribution], folder: Path) -> Path:
-    """Make the environment of *member* and return it."""
-    wheels, environment = folder / "wheels", folder / member.name
-    run(UV, "venv", "--quiet", "--python", sys.executable, environment, cwd=folder)
+def prepare(
+    member: Distribution, members: dict[str, Distribution], folder: Path, environment: Path
+) -> None:
+    """Make *environment* anew, for *member*."""
+    wheels = folder / "wheels"
+    run(UV, "venv", "--quiet", "--clear", "--python", sys.executable, environment, cwd=folder)
     outside = [
         one for one in member.test_requirements if not requirement_name(one).startswith(OURS)
     ]
@@ -77,24 +95,76 @@ def prepare(member: Distribution, members: dict[str, Distribution], folder: Path
     packages = [str(path) for path in environment.glob("lib/*/site-packages")]
     for found in installed_in(path=packages):
         if found.name.startswith(OURS) and not came_from_wheel(found, wheels):
-            sys.exit(f"{found.name} {found.version} did not come from this repository")
-    return environment
+            raise Failed(f"{found.name} {found.version} did not come from this repository")
 
 
-def test(member: Distribution, members: dict[str, Distribution], folder: Path) -> bool:
-    """Run the tests of *member* in its own environment; return whether they passed."""
-    began = time.monotonic()
-    print(f"== {member.name}", flush=True)
-    environment = prepare(member, members, folder)
-    pytest = environment / "bin" / "pytest"
-    command = [str(pytest), "-q", "-p", "no:cacheprovider", str(member.folder / "tests")]
+def run_tests(member: Distribution, folder: Path, environment: Path) -> str:
+    """Run the tests of *member* in *environment*; what pytest said.
+
+    Raises:
+        Failed: they did not pass, or there are none.
+    """
+    command = [
+        str(environment / "bin" / "pytest"), "-q", "-p", "no:cacheprovider", "--corpora=first",
+        str(member.folder / "tests"),
+    ]  # fmt: skip
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    path = os.pathsep.join([str(environment / "bin"), os.environ["PATH"]])
-    done = subprocess.run(command, cwd=ROOT, env=variables | {"PATH": path}, check=False)
+    variables["PATH"] = os.pathsep.join([str(environment / "bin"), os.environ["PATH"]])
+    variables["PYTHONPYCACHEPREFIX"] = str(folder / "compiled")
+    done = subprocess.run(
+        command, cwd=ROOT, env=variables, check=False, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
     if done.returncode == NO_TESTS:
-        print(f"{member.name} has no tests")
-    print(f"   {time.monotonic() - began:.1f} s", flush=True)
-    return done.returncode == 0
+        raise Failed(f"it has no tests\n{done.stdout}")
+    if done.returncode:
+        raise Failed(done.stdout)
+    return done.stdout.strip().rpartition("\n")[2]
+
+
+class Stage:
+    """Tests distributions side by side, one a processor.
+
+    Environments come at as many places, again and again: what Python has compiled for a place
+    serves for the next distribution, too.
+    """
+
+    def __init__(self, members: dict[str, Distribution], folder: Path, places: int) -> None:
+        self._members = members
+        self._folder = folder
+        self._places: SimpleQueue[Path] = SimpleQueue()
+        for number in range(places):
+            self._places.put(folder / f"place{number}")
+
+    def test(self, name: str) -> bool:
+        """Test the distribution *name* in an environment of its own; whether it passed."""
+        began = time.monotonic()
+        member = self._members[name]
+        with self._place() as environment:
+            try:
+                prepare(member, self._members, self._folder, environment)
+                said, passed = run_tests(member, self._folder, environment), True
+            except Failed as failed:
+                said, passed = str(failed), False
+        print(f"== {name}, {time.monotonic() - began:.1f} s: {said}", flush=True)
+        return passed
+
+    @contextmanager
+    def _place(self) -> Iterator[Path]:
+        place = self._places.get()
+        try:
+            yield place
+        finally:
+            self._places.put(place)
+
+
+def by_size(members: dict[str, Distribution], names: Iterable[str]) -> list[str]:
+    """*names* from the one with most tests to the one with the least: no long one comes last."""
+    return sorted(names, key=lambda name: -_size(members[name].folder / "tests"))
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("test_*.py"))
 
 
 def main() -> None:
@@ -102,7 +172,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     members = distributions()
     parser.add_argument("names", nargs="*", metavar="NAME", help="distributions; all if none")
-    names = parser.parse_args().names or list(members)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many at once")
+    arguments = parser.parse_args()
+    names = arguments.names or list(members)
     if unknown := sorted(set(names) - members.keys()):
         parser.error(f"no such distribution: {', '.join(unknown)}; there are {', '.join(members)}")
     with tempfile.TemporaryDirectory(prefix="loom-isolated-") as place:
@@ -110,8 +182,15 @@ def main() -> None:
         pins = read_project(ROOT)["tool"]["uv"]["constraint-dependencies"]
         (folder / "constraints.txt").write_text("\n".join(pins), encoding="utf-8")
         wheels = folder / "wheels"
-        run(UV, "build", "--quiet", "--all-packages", "--wheel", "--out-dir", wheels, cwd=ROOT)
-        failed = [name for name in names if not test(members[name], members, folder)]
+        try:
+            run(UV, "build", "--quiet", "--all-packages", "--wheel", "--out-dir", wheels, cwd=ROOT)
+        except Failed as failed:
+            sys.exit(str(failed))
+        stage = Stage(members, folder, arguments.jobs)
+        ordered = by_size(members, names)
+        with ThreadPoolExecutor(arguments.jobs) as pool:
+            passed = dict(zip(ordered, pool.map(stage.test, ordered), strict=True))
+        failed = [name for name in names if not passed[name]]
     if failed:
         sys.exit(f"{len(failed)} of {len(names)} distributions failed: {', '.join(failed)}")
     print(f"{len(names)} distributions passed, each alone")

@@ -60,6 +60,7 @@ async def pace(asker: Host) -> float:
     return statistics.quantiles(times, n=100)[98]
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("kind", list(BODIES))
 async def test_a_flood_of_strangers_slows_nobody_who_is_in(site: Site, kind: str) -> None:
     asker, answerer = await site.join("asker"), await site.join("answerer")
