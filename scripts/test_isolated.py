@@ -184,8 +184,8 @@ def main() -> None:
         wheels = folder / "wheels"
         try:
             run(UV, "build", "--quiet", "--all-packages", "--wheel", "--out-dir", wheels, cwd=ROOT)
-        except Failed as failed:
-            sys.exit(str(failed))
+        except Failed as error:
+            sys.exit(str(error))
         stage = Stage(members, folder, arguments.jobs)
         ordered = by_size(members, names)
         with ThreadPoolExecutor(arguments.jobs) as pool:
