@@ -92,5 +92,5 @@ clean: ## Remove everything that can be made again
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(UV_PIN)"
 
 .venv/.synced: $(PROJECTS) | .venv/bin/uv
-	$(UV) sync --quiet --all-packages --all-groups
+	$(UV) sync --quiet --all-packages --all-groups --compile-bytecode
 	@touch $@
