@@ -18,13 +18,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from importlib.metadata import Distribution as Installed
 from importlib.metadata import distributions as installed_in
 from pathlib import Path
-from queue import SimpleQueue
 
 from workspace import ROOT, Distribution, closure, distributions, read_project, requirement_name
 
@@ -77,28 +75,31 @@ def came_from_wheel(found: Installed, wheels: Path) -> bool:
     return str(origin.get("url", "")).startswith(wheels.as_uri())
 
 
-def prepare(
-    member: Distribution, members: dict[str, Distribution], folder: Path, environment: Path
-) -> None:
-    """Make *environment* anew, for *member*."""
-    wheels = folder / "wheels"
-    run(UV, "venv", "--quiet", "--clear", "--python", sys.executable, environment, cwd=folder)
+def prepare(member: Distribution, members: dict[str, Distribution], folder: Path) -> Path:
+    """Make the environment of *member* and return it.
+
+    It is compiled at once: programs that are confined cannot keep what they compile.
+    """
+    wheels, environment = folder / "wheels", folder / member.name
+    run(UV, "venv", "--quiet", "--python", sys.executable, environment, cwd=folder)
     outside = [
         one for one in member.test_requirements if not requirement_name(one).startswith(OURS)
     ]
     paths = [wheel_of(name, wheels) for name in sorted(needed_members(member, members))]
     run(
-        UV, "pip", "install", "--quiet", "--no-config", "--python", environment,
-        "--constraints", folder / "constraints.txt", *paths, *outside, cwd=folder,
+        UV, "pip", "install", "--quiet", "--no-config", "--compile-bytecode",
+        "--python", environment, "--constraints", folder / "constraints.txt", *paths, *outside,
+        cwd=folder,
     )  # fmt: skip
     run(UV, "pip", "check", "--quiet", "--no-config", "--python", environment, cwd=folder)
     packages = [str(path) for path in environment.glob("lib/*/site-packages")]
     for found in installed_in(path=packages):
         if found.name.startswith(OURS) and not came_from_wheel(found, wheels):
             raise Failed(f"{found.name} {found.version} did not come from this repository")
+    return environment
 
 
-def run_tests(member: Distribution, folder: Path, environment: Path) -> str:
+def run_tests(member: Distribution, environment: Path) -> str:
     """Run the tests of *member* in *environment*; what pytest said.
 
     Raises:
@@ -110,7 +111,6 @@ def run_tests(member: Distribution, folder: Path, environment: Path) -> str:
     ]  # fmt: skip
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     variables["PATH"] = os.pathsep.join([str(environment / "bin"), os.environ["PATH"]])
-    variables["PYTHONPYCACHEPREFIX"] = str(folder / "compiled")
     done = subprocess.run(
         command, cwd=ROOT, env=variables, check=False, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -122,40 +122,16 @@ def run_tests(member: Distribution, folder: Path, environment: Path) -> str:
     return done.stdout.strip().rpartition("\n")[2]
 
 
-class Stage:
-    """Tests distributions side by side, one a processor.
-
-    Environments come at as many places, again and again: what Python has compiled for a place
-    serves for the next distribution, too.
-    """
-
-    def __init__(self, members: dict[str, Distribution], folder: Path, places: int) -> None:
-        self._members = members
-        self._folder = folder
-        self._places: SimpleQueue[Path] = SimpleQueue()
-        for number in range(places):
-            self._places.put(folder / f"place{number}")
-
-    def test(self, name: str) -> bool:
-        """Test the distribution *name* in an environment of its own; whether it passed."""
-        began = time.monotonic()
-        member = self._members[name]
-        with self._place() as environment:
-            try:
-                prepare(member, self._members, self._folder, environment)
-                said, passed = run_tests(member, self._folder, environment), True
-            except Failed as failed:
-                said, passed = str(failed), False
-        print(f"== {name}, {time.monotonic() - began:.1f} s: {said}", flush=True)
-        return passed
-
-    @contextmanager
-    def _place(self) -> Iterator[Path]:
-        place = self._places.get()
-        try:
-            yield place
-        finally:
-            self._places.put(place)
+def test(name: str, members: dict[str, Distribution], folder: Path) -> bool:
+    """Test the distribution *name* in an environment of its own; whether it passed."""
+    began = time.monotonic()
+    try:
+        environment = prepare(members[name], members, folder)
+        said, passed = run_tests(members[name], environment), True
+    except Failed as failed:
+        said, passed = str(failed), False
+    print(f"== {name}, {time.monotonic() - began:.1f} s: {said}", flush=True)
+    return passed
 
 
 def by_size(members: dict[str, Distribution], names: Iterable[str]) -> list[str]:
@@ -186,11 +162,10 @@ def main() -> None:
             run(UV, "build", "--quiet", "--all-packages", "--wheel", "--out-dir", wheels, cwd=ROOT)
         except Failed as error:
             sys.exit(str(error))
-        stage = Stage(members, folder, arguments.jobs)
         ordered = by_size(members, names)
         with ThreadPoolExecutor(arguments.jobs) as pool:
-            passed = dict(zip(ordered, pool.map(stage.test, ordered), strict=True))
-        failed = [name for name in names if not passed[name]]
+            passed = list(pool.map(lambda name: test(name, members, folder), ordered))
+        failed = [name for name, is_well in zip(ordered, passed, strict=True) if not is_well]
     if failed:
         sys.exit(f"{len(failed)} of {len(names)} distributions failed: {', '.join(failed)}")
     print(f"{len(names)} distributions passed, each alone")
