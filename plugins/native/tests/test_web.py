@@ -312,7 +312,6 @@ async def echo_key(writer: asyncio.StreamWriter) -> None:
     writer.write(f"HTTP/1.1 200 {KEY}\r\nx-key: {KEY}\r\nbad header {KEY}\r\n\r\n".encode())
 
 
-@pytest.mark.corpus
 @pytest.mark.feature("SEC-08", "NAT-03")
 @pytest.mark.reliability("S10")
 @pytest.mark.usefixtures("key")
