@@ -21,6 +21,8 @@ ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundl
 export UV_SYSTEM_CERTS ?= true
 endif
 unexport VIRTUAL_ENV PYTHONPATH
+# Images of containers set this; but hundreds of interpreters are started here, and each would compile anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test check fix types test-isolated bench ledger docs reference proto dist pins sync clean
 
@@ -90,5 +92,5 @@ clean: ## Remove everything that can be made again
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(UV_PIN)"
 
 .venv/.synced: $(PROJECTS) | .venv/bin/uv
-	$(UV) sync --quiet --all-packages --all-groups
+	$(UV) sync --quiet --all-packages --all-groups --compile-bytecode
 	@touch $@

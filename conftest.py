@@ -24,6 +24,13 @@ XDG = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--corpora", choices=("all", "first"), default="all",
+        help="of a test marked `corpus`, run all cases or only the first",
+    )  # fmt: skip
+
+
 def pytest_configure() -> None:
     # An app is a folder, not a distribution: its tests import it as `loom run` does, from there.
     apps = Path(__file__).parent.glob("sdk/apps/*/")
@@ -47,6 +54,7 @@ def _move_home(patch: pytest.MonkeyPatch, home: Path) -> None:
     for name, folder in XDG.items():
         (home / folder).mkdir(mode=0o700)
         patch.setenv(name, str(home / folder))
+    patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # compiling costs more than most tests
     for name in list(os.environ):
         if name.startswith("LOOM_") and not name.startswith("LOOM_TEST_"):
             patch.delenv(name)
@@ -58,22 +66,35 @@ def _short_folder() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _session_home() -> Iterator[None]:
+def _session_home() -> Iterator[Path]:
     home = _short_folder()
     with pytest.MonkeyPatch.context() as patch:
         _move_home(patch, home)
-        yield
+        yield home
     shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
-def home(_session_home: None) -> Iterator[Path]:
+def home(_session_home: Path) -> Iterator[Path]:
     """The test's own HOME, with the XDG folders config, data, state, cache and run inside."""
     folder = _short_folder()
     with pytest.MonkeyPatch.context() as patch:
         _move_home(patch, folder)
+        _hand_on_index(_session_home, folder)
         yield folder
+        _hand_on_index(folder, _session_home)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _hand_on_index(giver: Path, taker: Path) -> None:
+    """Let *taker* have the index of installed plugins: making it costs more than most tests.
+
+    It holds no longer than what it was made from is unchanged; the kernel sees to that.
+    """
+    for file in giver.glob("cache/loom/plugins-*.json"):
+        target = taker / "cache" / "loom" / file.name
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        shutil.copy2(file, target)
 
 
 # --- nothing is left behind ------------------------------------------------------------------
@@ -90,6 +111,18 @@ class _Complaints(logging.Handler):
         text = record.getMessage()
         if "never retrieved" in text or "was destroyed but it is pending" in text:
             self.found.append(text)
+
+
+_tidied: list[Path] = []
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Once a file, set aside what is there: a collection after each test then sees what is new."""
+    if _tidied[-1:] != [item.path]:
+        _tidied[:] = [item.path]
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture
@@ -119,11 +152,23 @@ async def _every_task_ends(anyio_backend: str, _nothing_unheard: None) -> AsyncI
         pytest.fail(f"the test left tasks running: {', '.join(sorted(left))}", pytrace=False)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("corpora") == "first":
+        _keep_first_cases(config, items)
     for item in items:
         if item.get_closest_marker("anyio") and isinstance(item, pytest.Function):
             # First in, last out: the fixtures of the test itself may own tasks until they end.
             item.fixturenames.insert(0, "_every_task_ends")
+
+
+def _keep_first_cases(config: pytest.Config, items: list[pytest.Item]) -> None:
+    kept: dict[str, pytest.Item] = {}
+    for item in items:
+        is_case = item.get_closest_marker("corpus")
+        kept.setdefault(item.nodeid.partition("[")[0] if is_case else item.nodeid, item)
+    chosen = list(kept.values())
+    config.hook.pytest_deselected(items=list(set(items) - set(chosen)))
+    items[:] = chosen
 
 
 # --- markers that a report carries, so that the ledger can read them -------------------------

@@ -120,6 +120,7 @@ async def test_the_data_is_the_value_handed_in(host: Host, take: Any) -> None:
     assert event.data is value
 
 
+@pytest.mark.corpus
 @pytest.mark.feature("BUS-03")
 @pytest.mark.parametrize(
     ("pattern", "topic", "is_received"),

@@ -74,6 +74,7 @@ async def test_a_second_agent_of_a_live_id_is_refused(keep: Any) -> None:
     await keep.create("ada", ignore, "other")
 
 
+@pytest.mark.corpus
 @pytest.mark.feature("RT-03")
 @pytest.mark.parametrize("id", ["", "a.b", "a b", "*", ">", "a>"])
 async def test_an_id_is_one_token(keep: Any, id: str) -> None:
@@ -225,6 +226,7 @@ async def test_the_replies_topic_is_subscribed_by_itself(keep: Any) -> None:
     await wait_until(lambda: seen == [("agent.ada.replies", "psst")])
 
 
+@pytest.mark.corpus
 @pytest.mark.feature("RT-10")
 @pytest.mark.parametrize("concurrency", ["queue", "reject", "replace", "parallel:2"])
 @pytest.mark.parametrize("failure", [ValueError("ink is out"), SystemExit(3), KeyError()])
@@ -306,6 +308,7 @@ async def test_parallel_handles_so_many_at_once(keep: Any) -> None:
     assert gate.most == 3
 
 
+@pytest.mark.corpus
 @pytest.mark.feature("X-09")
 @pytest.mark.parametrize("concurrency", ["", "sometimes", "parallel", "parallel:0", "parallel:x"])
 async def test_an_unknown_policy_is_refused(keep: Any, concurrency: str) -> None:

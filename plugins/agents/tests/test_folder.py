@@ -89,6 +89,7 @@ async def test_an_agents_table_changes_how_it_runs(app: Path) -> None:
         assert (record.mailbox, record.concurrency) == (5, "reject")
 
 
+@pytest.mark.corpus
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     "broken",

@@ -78,8 +78,14 @@ def carrier() -> str:
 
 
 @pytest.fixture
-async def site(home: Path, carrier: str) -> AsyncIterator[Site]:
-    settings = {"plugins": {"bridge": QUICK}}
+def retention() -> float:
+    """Seconds for which a site keeps what belongs to a client that is gone."""
+    return QUICK["retention"]
+
+
+@pytest.fixture
+async def site(home: Path, carrier: str, retention: float) -> AsyncIterator[Site]:
+    settings = {"plugins": {"bridge": QUICK | {"retention": retention}}}
     async with (
         running("agents", "tools", "bridge", config=settings) as runtime,
         AsyncExitStack() as stack,

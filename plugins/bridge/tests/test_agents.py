@@ -114,6 +114,7 @@ async def test_a_call_that_takes_too_long_is_cancelled_in_the_agents_process(sit
         await wait_until(lambda: researcher.ctx.state.get("waiting") is False)
 
 
+@pytest.mark.parametrize("retention", [1.0])
 async def test_a_call_whose_agent_dies_ends_as_unknown(site: Site) -> None:
     agent = site.raw()
     await agent.hello(agent="fragile")

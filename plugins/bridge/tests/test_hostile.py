@@ -264,6 +264,7 @@ async def test_an_acknowledgement_costs_what_is_unacknowledged(site: Site) -> No
     assert time.perf_counter() - begin < 1
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("id", ["a b", "a.b", "*", ">", "x*", "$loom", "red/one", "x" * 300, "\0"])
 async def test_an_id_that_is_no_token_of_a_topic_is_refused(site: Site, id: str) -> None:
     failure = await site.raw().refused(agent=id)

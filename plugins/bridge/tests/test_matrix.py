@@ -141,6 +141,7 @@ def check(answer: Answer, code: str, name: str) -> None:
     assert len(answer.text) < 2_000, name
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("wrong", list(WRONG))
 async def test_a_wrong_token_is_refused_everywhere(canaries: Site, wrong: str) -> None:
     site = canaries
@@ -296,6 +297,7 @@ def written(way: str, said: list[Any]) -> bytes:
     return body
 
 
+@pytest.mark.corpus
 @pytest.mark.feature("BRG-06")
 @pytest.mark.parametrize("way", BY_HELLO)
 @pytest.mark.parametrize("first", list(FIRST))

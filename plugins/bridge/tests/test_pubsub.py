@@ -239,6 +239,7 @@ async def test_garbage_is_an_invalid_argument(service: Service, method: str) -> 
 NAN = struct.unpack("<d", b"\0\0\0\0\0\0\xf8\x7f")[0]
 
 
+@pytest.mark.corpus
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("method", "request_", "code"),

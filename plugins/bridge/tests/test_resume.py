@@ -185,6 +185,7 @@ async def test_a_session_cannot_be_resumed_without_its_key(site: Site) -> None:
     assert failure.code == "PERMISSION_DENIED"
 
 
+@pytest.mark.parametrize("retention", [1.0])
 async def test_the_mailbox_of_an_agent_that_does_not_come_back_is_closed(site: Site) -> None:
     one = site.raw()
     await one.hello(agent="worker")

@@ -47,6 +47,7 @@ async def test_what_a_client_publishes_bears_its_own_name(site: Site) -> None:
     assert event.source.endswith("/alice")
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("data", [None, 0, "text", [1, 2.5, {"a": None}], b"\x00\xff", {"é": "ü"}])
 async def test_data_arrives_as_it_was_handed_in(site: Site, data: object) -> None:
     sender, receiver = await site.join("a"), await site.join("b")

@@ -242,6 +242,7 @@ def sizes(folder: Path) -> dict[str, int]:
     }
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("capacity", [8, 10_000])
 @pytest.mark.parametrize("seed", range(4))
 async def test_whatever_happens_the_told_changes_lead_to_what_is_there(

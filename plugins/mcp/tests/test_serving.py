@@ -183,6 +183,7 @@ async def test_who_has_no_right_stays_outside(home: Path) -> None:
                 assert response.status_code == status, (headers, response.text)
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [

@@ -42,6 +42,7 @@ async def test_what_was_accepted_starts_by_itself_the_next_time(tmp_path: Path) 
         await house.announced("one:echo")
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize(
     "change",
     [

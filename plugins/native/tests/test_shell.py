@@ -207,6 +207,7 @@ def test_a_program_that_others_can_change_does_not_run(tmp_path: Path) -> None:
         programs.get("tool")
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("name", sorted(DEFAULTS))
 def test_every_default_program_can_be_run(name: str) -> None:
     grammar = DEFAULTS[name]
@@ -244,6 +245,7 @@ def test_a_grammar_lets_pass(words: str) -> None:
     GIT.check(words.split())
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize(
     "words",
     [

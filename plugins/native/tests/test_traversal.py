@@ -286,6 +286,7 @@ def trapped(area: Path, resolver: Resolver) -> Iterator[Workspace]:
     workspace.close()
 
 
+@pytest.mark.corpus
 @pytest.mark.feature("SEC-01", "NAT-01")
 @pytest.mark.reliability("S1")
 @pytest.mark.parametrize("operation", [read, write, list_, delete, look, put_back])

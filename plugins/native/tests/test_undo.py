@@ -49,6 +49,7 @@ def test_a_new_file_is_deleted_again(history: History, workspace: Workspace, fol
     assert not (folder / "a/note.txt").exists()
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("mode", [0o640, 0o755, 0o600])
 @pytest.mark.parametrize("content", [b"", b"old\r\n", b"\xff\x00 no text"])
 def test_content_and_mode_are_as_they_were(
@@ -102,6 +103,7 @@ def test_an_undo_can_be_undone(history: History, workspace: Workspace, folder: P
     assert (folder / "note.txt").read_text() == "two"
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("change", ["content", "mode", "kind", "gone"])
 def test_what_was_changed_since_is_left_alone(
     history: History, workspace: Workspace, folder: Path, change: str

@@ -168,6 +168,7 @@ def test_what_is_public(text: str) -> None:
     assert is_public(ip_address(text))
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("text", [*NEAR, *(one.partition("%")[0] for one in NEAR_V6)])
 def test_what_is_not_public(text: str) -> None:
     assert not is_public(ip_address(text))

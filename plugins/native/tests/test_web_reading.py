@@ -36,6 +36,7 @@ def test_html_is_read_as_a_person_sees_it(html: str, text: str) -> None:
     assert read_html(html).text == text
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize(
     "piece",
     ["<", "<a ", '<a "', "<!--", "<!", "</", "<div>", "<div hidden>", "<p hidden></b>", "&#", "<?"],

@@ -168,6 +168,7 @@ def test_init_makes_an_app_of_a_folder_that_holds_other_things(tmp_path: Path) -
     assert (folder / "notes.txt").read_text("utf-8") == "roses"
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("name", ["../x", "Hello", "a b", "", "9", "a--b", "x" * 41, "a/b", "é"])
 def test_what_cannot_be_a_name_is_refused(tmp_path: Path, name: str) -> None:
     assert "cannot be a name" in loom("new", "plugin", name, cwd=tmp_path, code=2)

@@ -53,6 +53,7 @@ NONE = (
 )  # fmt: skip
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("line", NONE)
 def test_a_line_that_is_no_handshake_is_refused(line: bytes) -> None:
     with pytest.raises(HandshakeFailed):

@@ -119,6 +119,7 @@ async def test_a_call_that_can_be_cancelled_is_and_the_plugin_stays(home: House)
     assert (await home.record("hostile"))["pid"] == before["pid"]
 
 
+@pytest.mark.corpus
 @pytest.mark.feature("TOOL-04", "SEC-03")
 @pytest.mark.parametrize("tool", ["hang", "block", "spin"])
 async def test_one_that_cannot_is_ended_with_its_process(home: House, tool: str) -> None:

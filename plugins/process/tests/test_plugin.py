@@ -74,6 +74,7 @@ def test_a_type_is_what_a_plugin_may_be() -> None:
     assert len(answer.refused) == 4
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize(
     ("wide", "narrow", "is_covered"),
     [

@@ -122,6 +122,7 @@ WRONG: list[tuple[str, Any, str]] = [
 ]
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize(("name", "entry", "text"), WRONG)
 def test_a_wrong_table_is_complained_of_by_name(name: str, entry: Any, text: str) -> None:
     with pytest.raises(ConfigError) as wrong:

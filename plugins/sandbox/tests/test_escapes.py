@@ -112,6 +112,7 @@ def test_there_are_enough_ways() -> None:
     assert len(ATTEMPTS) >= 40
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("attempt", ATTEMPTS)
 async def test_no_way_leads_out(
     run: Run,

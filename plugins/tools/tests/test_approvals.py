@@ -92,6 +92,7 @@ async def test_who_is_remembered_is_not_asked_again_and_others_are(state: Path) 
         assert (await other).code == "APPROVAL_DENIED"
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("name", list(ATTEMPTS))
 async def test_nothing_else_runs(state: Path, name: str) -> None:
     async with office(state) as desk:
@@ -127,6 +128,7 @@ TRICKS = {
 }  # fmt: skip
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("trick", list(TRICKS))
 async def test_nothing_in_the_question_can_hide(state: Path, trick: str) -> None:
     text = TRICKS[trick]

@@ -23,6 +23,7 @@ async def test_a_tool_cannot_be_called_past_the_broker(workshop: Any) -> None:
     assert workshop.ran == []
 
 
+@pytest.mark.corpus
 @pytest.mark.feature("TOOL-03")
 @pytest.mark.parametrize(
     "schema",

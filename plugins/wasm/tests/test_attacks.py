@@ -225,6 +225,7 @@ BOMBS: dict[str, tuple[Callable[[], str], str, str]] = {
 }
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("bomb", BOMBS)
 async def test_a_module_made_to_hurt_the_compiler_hurts_nobody(app: App, bomb: str) -> None:
     make, *expected = BOMBS[bomb]

@@ -114,6 +114,7 @@ async def test_what_a_module_may_reach_is_what_its_tools_need(app: App) -> None:
         assert listed[0].permissions == ("fs.read", "fs.write")
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize(
     ("table", "words"),
     [

@@ -59,6 +59,7 @@ def test_the_schema_says_what_the_signature_says() -> None:
     assert schema["properties"]["style"]["enum"] == ["thick", "thin"]
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize(
     ("arguments", "is_right"),
     [

@@ -101,6 +101,7 @@ def test_in_the_last_moment_it_is_all_or_none(virtually: Virtually) -> None:
     virtually(scene)
 
 
+@pytest.mark.corpus
 @pytest.mark.feature("COL-05")
 @pytest.mark.parametrize("seed", range(20))
 def test_a_fast_member_cannot_mix_up_two_rounds(virtually: Virtually, seed: int) -> None:

@@ -24,47 +24,40 @@ class Worker:
     """A real worker, and both ends of its pipes."""
 
     def __init__(self, file: Path, **changed: Any) -> None:
-        self._reports, write_end = os.pipe()
-        self._complaints = file.with_suffix(".err")
-        with self._complaints.open("wb") as complaints:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "loom.hosting.worker"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints,
-                pass_fds=(write_end,), start_new_session=True,
-            )  # fmt: skip
-        os.close(write_end)
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "loom.hosting.worker"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
         asked = {"address": "unix:///nowhere", "token": "x", "parent": os.getpid()}
-        order = Order(
-            file=str(file), app=str(file.parent.parent), report=write_end, **{**asked, **changed}
-        )
+        order = Order(file=str(file), app=str(file.parent.parent), **{**asked, **changed})
         assert self.process.stdin is not None
         self.process.stdin.write(msgspec.json.encode(order) + b"\n")
         self.process.stdin.flush()
 
     def said(self) -> bytes:
         """Its next line."""
-        assert self.process.stdout is not None
-        return bytes(self.process.stdout.readline())
+        assert self.process.stderr is not None
+        return bytes(self.process.stderr.readline())
 
     def reports(self) -> list[Report]:
         """All that it reported until its end."""
-        with os.fdopen(self._reports, "rb") as lines:
-            self._reports = -1
-            return [msgspec.json.decode(line, type=Report) for line in lines]
+        assert self.process.stdout is not None
+        return [msgspec.json.decode(line, type=Report) for line in self.process.stdout]
 
     def complaints(self) -> str:
         """What it wrote to its standard error until its end."""
+        assert self.process.stderr is not None
+        text = self.process.stderr.read().decode()
         self.process.wait(20)
-        return self._complaints.read_text()
+        return text
 
     def close(self) -> None:
         self.process.kill()
-        for stream in (self.process.stdin, self.process.stdout):
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()  # the end of its input ends what it started
         self.process.wait()
-        if self._reports >= 0:
-            os.close(self._reports)
 
 
 Start = Callable[..., Worker]
@@ -167,5 +160,17 @@ def test_it_reads_nothing_and_holds_no_secret_where_others_look(start: Start) ->
 
 
 def test_an_order_does_not_show_its_secret() -> None:
-    order = Order(address="unix:///x", token="hush", file="f", app="a", parent=1, report=3)
+    order = Order(address="unix:///x", token="hush", file="f", app="a", parent=1)
     assert "hush" not in repr(order)
+
+
+def test_what_its_agents_print_is_no_report(start: Start) -> None:
+    """Whatever way they print by: the language's, the descriptor, a program that they start."""
+    fake = msgspec.json.encode(Report(error="invented")).decode()
+    worker = start(
+        "import os, subprocess\n"
+        f"print({fake!r}, flush=True)\nos.write(1, {fake!r}.encode() + b'\\n')\n"
+        f"subprocess.run(['echo', {fake!r}])\nraise SystemExit(0)"
+    )
+    assert worker.complaints().count("invented") >= 3
+    assert [report.error for report in worker.reports()] == ["it called sys.exit(0)"]

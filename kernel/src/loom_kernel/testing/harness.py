@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from loom_kernel.catalogue import installed
 from loom_kernel.clock import Clock
 from loom_kernel.config import Config, Source
-from loom_kernel.paths import Paths
+from loom_kernel.paths import Paths, find_paths
 from loom_kernel.runtime import Runtime
 
 
@@ -38,7 +39,10 @@ async def running(
             project=project,
         )
         layers = Config([Source("test", dict(config or {}))], {})
-        runtime = Runtime(paths, layers, plugins, profile="test", clock=clock, seed=seed)
+        entries = installed(str(find_paths().cache))  # scanning costs more than all the rest
+        runtime = Runtime(
+            paths, layers, plugins, profile="test", clock=clock, seed=seed, entries=entries
+        )
         async with runtime:
             if strict and runtime.quarantined:
                 reasons = [f"{q.name}: {q.stage}: {q.reason}" for q in runtime.quarantined.values()]

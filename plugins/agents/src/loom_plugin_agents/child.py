@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,8 +154,7 @@ class Child:
 
     async def _start(self, ticket: Ticket) -> ChildProcess:
         settings, host = self._settings, self._host
-        order = partial(
-            Order,
+        order = Order(
             address=ticket.address,
             token=ticket.token,
             file=str(self.file),
@@ -166,7 +164,7 @@ class Child:
             patience=settings.stop_timeout * 0.75,
         )
         return await ChildProcess.start(
-            lambda report: order(report=report),
+            order,
             environment(os.environ, settings.environment),
             Output(self._log, host.clock, settings.output_rate).relay,
             host.spawn,

@@ -9,13 +9,18 @@ from pathlib import Path
 
 import click
 import msgspec
-from loom.instance import CommandFailed, find_instance, instance_options, printable, say
+from loom.instance import (
+    CommandFailed,
+    find_instance,
+    instance_options,
+    json_option,
+    printable,
+    say,
+)
 
 from loom_plugin_audit.chain import Entry, Head
 from loom_plugin_audit.journal import entries, read_head
 from loom_plugin_audit.verification import verify as check
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 
 
 @click.group()
@@ -44,7 +49,7 @@ def _folder(folder: str | None, state: Path | None) -> Path:
 @click.option("--who", default="*", help="Only what these did.")
 @click.option("--what", default="*", help="Only what was done to these.")
 @click.option("--last", type=click.IntRange(min=1), default=None, help="Only the last N.")
-@_as_json
+@json_option
 @instance_options
 def list_command(
     event: str,
@@ -77,7 +82,7 @@ def list_command(
 
 @audit.command()
 @click.option("--head", "anchor", default="", help="A head (SEQ:HASH) that you wrote down.")
-@_as_json
+@json_option
 @instance_options
 def verify(anchor: str, as_json: bool, folder: str | None, state: Path | None) -> None:
     """Prove that no entry was changed, put in, left out or cut off. Exit code 1 = one was.

@@ -80,7 +80,12 @@ class Session:
         self._offers = Offers(host, scope, self.say)
         if grant.is_confined:
             self.outlet.watch = self._publisher.delivered
-        self._handlers: dict[type[Any], Callable[[Any], None]] = {
+        self._handlers = self._by_message()
+        self._publisher.inbox = f"$inbox.{self.id}."
+        self._feeds.open_inbox(f"$inbox.{self.id}.>")
+
+    def _by_message(self) -> dict[type[Any], Callable[[Any], None]]:
+        return {
             messages.Ack: lambda said: self._publisher.after(partial(self._acknowledge, said)),
             messages.Settle: lambda said: self._publisher.after(partial(self._settle, said)),
             messages.Subscribe: lambda said: self._feeds.subscribe(self._number, said),
@@ -93,8 +98,6 @@ class Session:
             messages.Bye: lambda said: self._leave(),
             messages.Hello: self._hello,
         }
-        self._publisher.inbox = f"$inbox.{self.id}."
-        self._feeds.open_inbox(f"$inbox.{self.id}.>")
 
     # -- connections -------------------------------------------------------------------------
 

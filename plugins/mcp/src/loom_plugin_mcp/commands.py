@@ -10,12 +10,13 @@ from typing import Any
 import click
 from loom.instance import (
     CommandFailed,
-    answer_of,
+    effect_of,
     find_instance,
     instance_options,
+    json_option,
     printable,
-    record_table,
     say,
+    say_records,
 )
 from loom_kernel import Paths
 
@@ -41,20 +42,17 @@ def mcp() -> None:
     """
 
 
-def ask(paths: Paths, topic: str, data: Any = None, timeout: float = PATIENCE) -> dict[str, Any]:
-    """What the running plugin answers.
+def ask(paths: Paths, topic: str, data: Any = None) -> dict[str, Any]:
+    """What the running plugin did.
 
     Raises:
         CommandFailed: it refuses, or nobody answers.
     """
-    answer: dict[str, Any] = answer_of(paths, topic, data, timeout=timeout)
-    if answer["code"] != "ACTION_OK":
-        raise CommandFailed(answer["message"])
-    return answer
+    return effect_of(paths, topic, data, timeout=PATIENCE)
 
 
 @mcp.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@json_option
 @instance_options
 def list_command(as_json: bool, folder: str | None, state: Path | None) -> None:
     """List the servers: state, protocol, tools, and why one does not run.
@@ -64,14 +62,9 @@ def list_command(as_json: bool, folder: str | None, state: Path | None) -> None:
     loom mcp list --json
     """
     servers = ask(find_instance(folder, state), "mcp.server.list")["servers"]
-    if as_json:
-        click.echo(json.dumps(servers))
-        return
-    if not servers:
-        say("no MCP servers; add a table [mcp.<name>] to loom.toml")
-        return
-    say(record_table(servers, COLUMNS))
-    for server in servers:
+    none = "no MCP servers; add a table [mcp.<name>] to loom.toml"
+    say_records(servers, COLUMNS, as_json=as_json, none=none)
+    for server in () if as_json else servers:
         for tool, why in server["withheld"].items():
             say(printable(f"{server['server']}:{tool} is not announced: {why}"))
 

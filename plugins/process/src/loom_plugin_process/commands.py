@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,14 @@ from loom.instance import (
     answer_of,
     find_instance,
     instance_options,
+    json_option,
     printable,
-    record_table,
     say,
+    say_records,
+    say_state,
 )
 from loom_kernel import Paths
 
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 PATIENCE = 15.0
 """Seconds: a plugin has ten to start."""
 COLUMNS = ("name", "state", "pid", "restarts", "tools", "reason")
@@ -38,7 +38,7 @@ def process() -> None:
 
 
 @process.command("list")
-@AS_JSON
+@json_option
 @instance_options
 def list_command(as_json: bool, folder: str | None, state: Path | None) -> None:
     """List the plugins of [process]: their state, and why it is so.
@@ -48,18 +48,14 @@ def list_command(as_json: bool, folder: str | None, state: Path | None) -> None:
     loom process list --json
     """
     found = answer_of(find_instance(folder, state), "process.list")["plugins"]
-    if as_json:
-        click.echo(json.dumps(found))
-    elif not found:
-        say("no plugins in processes of their own; make one with: loom new process-tool NAME")
-    else:
-        say(record_table(found, COLUMNS))
+    none = "no plugins in processes of their own; make one with: loom new process-tool NAME"
+    say_records(found, COLUMNS, as_json=as_json, none=none)
 
 
 @process.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@AS_JSON
+@json_option
 @instance_options
 def trust(name: str, yes: bool, as_json: bool, folder: str | None, state: Path | None) -> None:
     """Show exactly what NAME runs and may do, and let it run if you agree.
@@ -80,12 +76,12 @@ def trust(name: str, yes: bool, as_json: bool, folder: str | None, state: Path |
         if not yes:
             click.confirm(f"Let {name} run with this?", abort=True)
         record = _control(paths, name, "trust", shown=seen["shown"])
-    _tell(record, as_json)
+    say_state(record, as_json=as_json)
 
 
 @process.command()
 @click.argument("name")
-@AS_JSON
+@json_option
 @instance_options
 def restart(name: str, as_json: bool, folder: str | None, state: Path | None) -> None:
     """End NAME, in order if it can, and start it again; also if it is quarantined.
@@ -93,7 +89,7 @@ def restart(name: str, as_json: bool, folder: str | None, state: Path | None) ->
     \b
     loom process restart words
     """
-    _tell(_control(find_instance(folder, state), name, "restart"), as_json)
+    say_state(_control(find_instance(folder, state), name, "restart"), as_json=as_json)
 
 
 def _control(paths: Paths, name: str, action: str, **more: str) -> dict[str, Any]:
@@ -118,11 +114,3 @@ def _show(name: str, seen: dict[str, Any]) -> None:
     lines += [f"  {change}" for change in seen["changes"]]
     for line in lines:
         say(printable(line))
-
-
-def _tell(record: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(record))
-        return
-    why = f": {record['reason']}" if record["reason"] else ""
-    say(printable(f"{record['name']} is {record['state']}{why}"))

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 from loom.instance import (
-    CommandFailed,
-    answer_of,
+    effect_of,
     find_instance,
     instance_options,
+    json_option,
     printable,
-    record_table,
     say,
+    say_records,
+    say_state,
 )
 
 COLUMNS = ("name", "kind", "state", "tools", "reason")
@@ -23,8 +23,6 @@ TIMEOUT = 60.0
 """Seconds; a module may have to be compiled."""
 _SHOWN = 40
 """Imports or exports that are listed; of more, the number is said."""
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 
 
 @click.group()
@@ -42,7 +40,7 @@ def wasm() -> None:
 
 
 @wasm.command(name="list")
-@_as_json
+@json_option
 @instance_options
 def list_(as_json: bool, folder: str | None, state: Path | None) -> None:
     """List the modules of a running Loom, with their states.
@@ -51,16 +49,14 @@ def list_(as_json: bool, folder: str | None, state: Path | None) -> None:
     loom wasm list --json
     """
     modules = _ask(folder, state, "list")["modules"]
-    if as_json:
-        click.echo(json.dumps(modules))
-    else:
-        say(record_table(modules, COLUMNS) if modules else "no modules: loom.toml has no [wasm.…]")
+    none = "no modules: loom.toml has no [wasm.…]"
+    say_records(modules, COLUMNS, as_json=as_json, none=none)
 
 
 @wasm.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Accept without being asked.")
-@_as_json
+@json_option
 @instance_options
 def trust(name: str, yes: bool, as_json: bool, folder: str | None, state: Path | None) -> None:
     """Show what module NAME is and newly asks for; accept it if you say so.
@@ -75,12 +71,12 @@ def trust(name: str, yes: bool, as_json: bool, folder: str | None, state: Path |
     if not yes:
         click.confirm("Trust it as it is?", abort=True, err=as_json)
     done = _ask(folder, state, "trust", name=name, digest=seen["digest"])
-    _tell(done, as_json)
+    say_state(done, as_json=as_json)
 
 
 @wasm.command()
 @click.argument("name")
-@_as_json
+@json_option
 @instance_options
 def forget(name: str, as_json: bool, folder: str | None, state: Path | None) -> None:
     """Trust module NAME no longer: it is unloaded at once.
@@ -88,23 +84,13 @@ def forget(name: str, as_json: bool, folder: str | None, state: Path | None) -> 
     \b
     loom wasm forget words
     """
-    _tell(_ask(folder, state, "forget", name=name), as_json)
+    done = _ask(folder, state, "forget", name=name)
+    say_state(done if as_json else {**done, "state": done["state"] or "forgotten"}, as_json=as_json)
 
 
 def _ask(folder: str | None, state: Path | None, what: str, **data: str) -> dict[str, Any]:
     paths = find_instance(folder, state)
-    answer: dict[str, Any] = answer_of(paths, f"wasm.module.{what}", data, timeout=TIMEOUT)
-    if answer["code"] != "ACTION_OK":
-        raise CommandFailed(answer["message"])
-    return answer
-
-
-def _tell(done: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(done))
-        return
-    reason = f": {done['reason']}" if done["reason"] else ""
-    say(printable(f"{done['name']} is {done['state'] or 'forgotten'}{reason}"))
+    return effect_of(paths, f"wasm.module.{what}", data, timeout=TIMEOUT)
 
 
 def _described(seen: dict[str, Any]) -> Iterator[str]:

@@ -33,6 +33,8 @@ from loom.sockets import reachable
 from loom_kernel import ConfigError, Host, LoomError, private_dir
 from loom_proto import bridge_pb2, pubsub_pb2
 
+from loom_plugin_bridge.carriers.threads import giving_way
+
 SESSIONS: str = bridge_pb2.DESCRIPTOR.services_by_name["BridgeService"].full_name
 EVENTS: str = pubsub_pb2.DESCRIPTOR.services_by_name["EventBusService"].full_name
 FIRST_FRAME = 64 << 10
@@ -97,8 +99,11 @@ class GrpcListener:
             ConfigError: the addresses or files do not fit together.
             LoomError: an address cannot be listened on.
         """
-        settings = self._settings
-        self._server = server = grpc.aio.server(options=_options(settings.max_frame))
+        with giving_way():
+            await self._serve()
+
+    async def _serve(self) -> None:
+        self._server = server = grpc.aio.server(options=_options(self._settings.max_frame))
         session: Any = grpc.stream_stream_rpc_method_handler(self._session)
         services: dict[str, Handlers] = {SESSIONS: {"Session": session}}
         if self._events:

@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-from loom.instance import CommandFailed, answer_of, find_instance, instance_options, printable, say
+from loom.instance import (
+    CommandFailed,
+    answer_of,
+    find_instance,
+    instance_options,
+    json_option,
+    printable,
+    say,
+    say_records,
+)
 from loom_kernel import Paths
-
-from loom_plugin_control.commands.listing import show
 
 COLUMNS = (
     "id", "state", "status", "kind", "pid", "restarts", "reason", "handled", "waiting", "failed",
@@ -22,14 +29,13 @@ LOOK = 1.0
 PATIENCE = 20.0
 """Seconds that a process has to end and another one to start."""
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 _id = click.argument("id", metavar="ID")
 _pattern = click.argument("pattern", metavar="PATTERN")
 
 
 @click.group(invoke_without_command=True)
 @instance_options
-@_as_json
+@json_option
 @click.option("--watch", is_flag=True, help="Show them again whenever something changes.")
 @click.pass_context
 def agents(
@@ -52,7 +58,7 @@ def agents(
     paths = find_instance(folder, state)
     if watch:
         _watch(paths, as_json=as_json)
-    show(_all(paths), COLUMNS, as_json=as_json)
+    say_records(_all(paths), COLUMNS, as_json=as_json)
 
 
 def _all(paths: Paths) -> list[dict[str, Any]]:
@@ -68,7 +74,7 @@ def _watch(paths: Paths, *, as_json: bool) -> None:
         if _visible(found) != shown:
             if not as_json:
                 click.clear()  # only of a terminal
-            show(found, COLUMNS, as_json=as_json)
+            say_records(found, COLUMNS, as_json=as_json)
             shown = _visible(found)
         never.wait(LOOK)
 
@@ -89,7 +95,7 @@ def _command(action: str, help: str, *arguments: Any) -> None:
             raise CommandFailed(problem)
         click.echo(json.dumps(answer)) if as_json else say(_line(answer))
 
-    for decorate in (*reversed(arguments), _as_json, instance_options):
+    for decorate in (*reversed(arguments), json_option, instance_options):
         run = decorate(run)
     agents.command(action, help=help)(run)
 

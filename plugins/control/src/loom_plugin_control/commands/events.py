@@ -15,6 +15,7 @@ from loom.instance import (
     ask,
     find_instance,
     instance_options,
+    json_option,
     say,
     stream,
 )
@@ -25,12 +26,10 @@ from loom_plugin_control.rendering import event_line, topic_table
 PATIENCE = 60.0
 """Seconds that a publisher may have to wait for subscriptions that are full."""
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-
 
 @click.command()
 @instance_options
-@_as_json
+@json_option
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
 def topics(
     patterns: tuple[str, ...], folder: str | None, state: Path | None, as_json: bool
@@ -53,7 +52,7 @@ def topics(
 @click.option("--subject", default="", help="What the event is about.")
 @click.option("--request", "is_request", is_flag=True, help="Wait for the answer and print it.")
 @click.option("--timeout", default=5.0, show_default=True, help="Seconds to wait for the answer.")
-@_as_json
+@json_option
 @click.argument("topic")
 @click.argument("data", required=False, metavar="[JSON]")
 def publish(
@@ -119,7 +118,7 @@ def _refuse_constant(name: str) -> Any:
 @click.option(
     "--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="End after S seconds."
 )
-@_as_json
+@json_option
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
 def tail(
     folder: str | None,

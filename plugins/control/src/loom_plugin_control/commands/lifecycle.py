@@ -16,6 +16,7 @@ from loom.instance import (
     ask,
     find_instance,
     folder_argument,
+    json_option,
     lock_holder,
     prepare_state,
     printable,
@@ -31,8 +32,6 @@ from loom_plugin_control.rendering import record_line, status_text, up_text
 INSIST = 3.0
 """Seconds between one way of ending a process and the next, harder one."""
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-
 
 @click.command()
 @runtime_options
@@ -43,7 +42,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readabl
     show_default=True,
     help="Seconds to wait until it is ready.",
 )
-@_as_json
+@json_option
 @click.argument("folder", required=False, type=click.Path(), metavar="[DIR]")
 def up(folder: str | None, timeout: float, as_json: bool, **options: Any) -> None:
     """Start Loom in the background, and return when it is ready.
@@ -93,7 +92,7 @@ def _explain(error: dict[str, Any], paths: Paths) -> NoReturn:
     show_default=True,
     help="Seconds it has to finish what it does.",
 )
-@_as_json
+@json_option
 def down(folder: str | None, state: Path | None, timeout: float, as_json: bool) -> None:
     """Stop Loom: what is being handled is finished, then it ends.
 
@@ -145,7 +144,7 @@ def _end(process: InstanceProcess, paths: Paths, timeout: float) -> str:
 
 @click.command()
 @folder_argument
-@_as_json
+@json_option
 def status(folder: str | None, state: Path | None, as_json: bool) -> None:
     """Show what runs, how it is, and what is not used and why.
 

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import click
-from loom.instance import answer_of, find_instance, instance_options, record_table, say
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-
-
-def show(records: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
-    """Print *records*: all of them as JSON, or their *columns* as a table."""
-    click.echo(json.dumps(records)) if as_json else say(record_table(records, columns))
+from loom.instance import answer_of, find_instance, instance_options, json_option, say_records
 
 
 @click.command()
 @instance_options
-@_as_json
+@json_option
 def timers(folder: str | None, state: Path | None, as_json: bool) -> None:
     """List the timers of a running Loom.
 
@@ -28,4 +19,4 @@ def timers(folder: str | None, state: Path | None, as_json: bool) -> None:
     loom timers --json
     """
     found = answer_of(find_instance(folder, state), "timer.list")["timers"]
-    show(found, ("name", "schedule", "topic", "next"), as_json=as_json)
+    say_records(found, ("name", "schedule", "topic", "next"), as_json=as_json)

@@ -24,8 +24,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """The folder of the app."""
     parent: int
     """The process that it must not outlive."""
-    report: int
-    """The descriptor for its reports."""
     tables: dict[str, Any] = {}
     """The tables of agents in the configuration, by id."""
     patience: float = 3.0
@@ -36,7 +34,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How far a child process is."""
+    """How far a child process is: a line of what it says on its standard output."""
 
     agents: tuple[str, ...] = ()
     """Ids of the agents that it is going to run."""

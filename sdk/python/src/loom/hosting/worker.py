@@ -46,17 +46,17 @@ def main() -> int:
     if not line:
         return 1
     order = msgspec.json.decode(line, type=Order)
-    os.set_inheritable(order.report, False)
+    reports = _take_output()
     _end_with(order.parent)
     _configure_output()
     try:
         agents = [agent for agent in load_agents(Path(order.file)) if _is_enabled(agent, order)]
-        _report(order, Report(agents=tuple(agent.agent_id for agent in agents)))
-        asyncio.run(_serve(agents, order))
+        _report(reports, Report(agents=tuple(agent.agent_id for agent in agents)))
+        asyncio.run(_serve(agents, order, reports))
     except (Exception, SystemExit) as error:  # it is the app's code that runs
         cause = _first_of(error)
         cause.__traceback__ = _since(cause.__traceback__, order.file)
-        _report(order, Report(error=_summary(cause)))
+        _report(reports, Report(error=_summary(cause)))
         log.error("%s cannot go on", Path(order.file).name, exc_info=cause)
         return 1
     return 0
@@ -127,11 +127,21 @@ def _has_group() -> bool:
     return os.getpgrp() == os.getpid()
 
 
-def _report(order: Order, report: Report) -> None:
-    os.write(order.report, msgspec.json.encode(report) + b"\n")
-
-
 # -- output -----------------------------------------------------------------------------------
+
+
+def _take_output() -> int:
+    """The descriptor for reports: standard output as it was; what is printed goes to stderr.
+
+    Nothing that agents start inherits it.
+    """
+    reports = os.dup(1)
+    os.dup2(2, 1)
+    return reports
+
+
+def _report(reports: int, report: Report) -> None:
+    os.write(reports, msgspec.json.encode(report) + b"\n")
 
 
 class _Marked(logging.Formatter):
@@ -185,7 +195,7 @@ def _is_enabled(agent: Agent, order: Order) -> bool:
     return bool(_table(agent, order).get("enabled", True))
 
 
-async def _serve(agents: list[Agent], order: Order) -> None:
+async def _serve(agents: list[Agent], order: Order, reports: int) -> None:
     """Run *agents* until SIGTERM."""
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
@@ -195,7 +205,7 @@ async def _serve(agents: list[Agent], order: Order) -> None:
             group.create_task(_run(agent, order, connected, stopped), name=agent.agent_id)
         for _ in agents:
             await connected.acquire()
-        _report(order, Report(is_ready=True))
+        _report(reports, Report(is_ready=True))
 
 
 async def _run(

@@ -129,3 +129,17 @@ def answer_of(paths: Paths, topic: str, data: Any = None, *, timeout: float = 5.
     """
     line = ask(paths, "request", within=timeout + 5.0, timeout=timeout, topic=topic, data=data)
     return line["event"]["data"]
+
+
+def effect_of(
+    paths: Paths, topic: str, data: Any = None, *, timeout: float = 5.0
+) -> dict[str, Any]:
+    """What the plugin that listens to *topic* did; it answers with a `code` and a `message`.
+
+    Raises:
+        CommandFailed: see `answer_of`; also if the code is another than ACTION_OK.
+    """
+    answer: dict[str, Any] = answer_of(paths, topic, data, timeout=timeout)
+    if answer["code"] != "ACTION_OK":
+        raise CommandFailed(answer["message"])
+    return answer

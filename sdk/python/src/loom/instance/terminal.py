@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,9 @@ LONGEST_CELL = 60
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(d|h|m|s)")
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+"""Adds `--json` to a command, which receives it as *as_json*."""
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -33,6 +37,28 @@ def record_table(records: Iterable[Mapping[str, Any]], columns: tuple[str, ...])
         texts = [", ".join(map(str, c)) if isinstance(c, list) else str(c) for c in cells]
         rows.append(tuple(printable(text[:LONGEST_CELL]) for text in texts))
     return table(rows)
+
+
+def say_records(
+    records: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool, none: str = ""
+) -> None:
+    """Print *records* as a table of *columns*, or all of them as JSON.
+
+    *none* is printed if there are none; without it, the table's first line.
+    """
+    if as_json:
+        click.echo(json.dumps(records))
+    else:
+        say(record_table(records, columns) if records or not none else none)
+
+
+def say_state(record: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print in which state *record* is now (its name, state and reason), or all of it as JSON."""
+    if as_json:
+        click.echo(json.dumps(record))
+        return
+    reason = f": {record['reason']}" if record["reason"] else ""
+    say(printable(f"{record['name']} is {record['state']}{reason}"))
 
 
 def table(rows: list[tuple[str, ...]]) -> str:

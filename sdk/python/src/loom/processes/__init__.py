@@ -7,7 +7,7 @@ so that each is confined, watched and ended in the same way.
 from __future__ import annotations
 
 from loom.processes.output import Output
-from loom.processes.process import Process
+from loom.processes.process import Process, Relay, Spawn
 from loom.processes.programs import ENVIRONMENT, ProgramMissing, find_program, needs
 from loom.processes.restarts import RestartPolicy, Restarts
 
@@ -16,8 +16,10 @@ __all__ = [
     "Output",
     "Process",
     "ProgramMissing",
+    "Relay",
     "RestartPolicy",
     "Restarts",
+    "Spawn",
     "find_program",
     "needs",
 ]

@@ -59,23 +59,7 @@ class Process:
         Raises:
             OSError: the system does not let it start.
         """
-        (input_out, input_in), (output_out, output_in), (error_out, error_in) = (
-            os.pipe() for _ in range(3)
-        )
-        theirs, ours = (input_out, output_in, error_in), (input_in, output_out, error_out)
-        try:
-            started = await asyncio.create_subprocess_exec(
-                *command.argv, stdin=input_out, stdout=output_in, stderr=error_in,
-                pass_fds=tuple(pass_fds), start_new_session=True, cwd=command.cwd,
-                env=dict(command.environment),
-            )  # fmt: skip
-        except BaseException:
-            for descriptor in ours:
-                os.close(descriptor)
-            raise
-        finally:
-            for descriptor in theirs:
-                os.close(descriptor)
+        started, ours = await _launch(command, tuple(pass_fds))
         self = cls(started, command)
         try:
             await self._attend(ours, spawn, errors, limit)
@@ -143,6 +127,11 @@ class Process:
                 await self.wait_ended(patience)
         await self.aclose()
 
+    def interrupt(self) -> None:
+        """Send SIGTERM to it alone: what it started is its own to end."""
+        if self.code is None:
+            _send(self.pid, signal.SIGTERM)
+
     def terminate(self) -> None:
         """Send SIGTERM to it, inside its sandbox, and to all that it started."""
         inner = list(descendants(self.pid))
@@ -178,6 +167,30 @@ class Process:
             os.killpg(self.pid, number)
         except ProcessLookupError:
             return  # nobody is left
+
+
+async def _launch(
+    command: Command, pass_fds: tuple[int, ...]
+) -> tuple[asyncio.subprocess.Process, tuple[int, int, int]]:
+    """Start *command*; the process, and our ends of its input, its output and its errors."""
+    (input_out, input_in), (output_out, output_in), (error_out, error_in) = (
+        os.pipe() for _ in range(3)
+    )
+    theirs, ours = (input_out, output_in, error_in), (input_in, output_out, error_out)
+    try:
+        started = await asyncio.create_subprocess_exec(
+            *command.argv, stdin=input_out, stdout=output_in, stderr=error_in,
+            pass_fds=pass_fds, start_new_session=True, cwd=command.cwd,
+            env=dict(command.environment),
+        )  # fmt: skip
+    except BaseException:
+        for descriptor in ours:
+            os.close(descriptor)
+        raise
+    finally:
+        for descriptor in theirs:
+            os.close(descriptor)
+    return started, ours
 
 
 def descendants(pid: int) -> Iterable[int]:
