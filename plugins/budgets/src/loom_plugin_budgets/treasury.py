@@ -26,6 +26,8 @@ class Treasury:
     def passed(self, event: Envelope) -> Envelope:
         """Give a first event its budget; let a caused one spend from its cause's.
 
+        What plugins tell of their work on an event (`tool.call.started`) costs nothing.
+
         Raises:
             BudgetExceeded: there is not enough left for *event*; nobody gets it.
         """
@@ -37,7 +39,7 @@ class Treasury:
             self._accounts.open(event)
             return event
         account = self._accounts.enter(event)
-        if account is not None:
+        if account is not None and event.sender not in self._host.world.names:
             try:
                 account.measure(event.hop, self._host.clock.time())
                 account.check(EVENTS)
