@@ -6,11 +6,15 @@ import { findToken, parseAddress } from "./address.js";
 import { Bus, Cause, flow, MAILBOX } from "./bus.js";
 import { byName, outcome } from "./capability.js";
 import { Context } from "./context.js";
-import { LoomError, show } from "./errors.js";
+import { LoomError, Reject, Retry, show } from "./errors.js";
+import { Keeping } from "./keeping.js";
 import { message } from "./protocol.js";
 import { Session } from "./session.js";
 
 /** @typedef {import("./envelope.js").Envelope} Envelope */
+
+/** Characters of a reason that are told. */
+const LONGEST_REASON = 500;
 
 /**
  * What a context needs of its agent.
@@ -61,6 +65,8 @@ export class Agent {
   #running = new Map();
   /** @type {Map<number, AbortController>} */
   #calls = new Map();
+  /** @type {Keeping | null} */
+  #keeping = null;
   #life = new AbortController();
   /** @type {(reason: string) => void} */
   #tellEnd = () => {};
@@ -75,7 +81,7 @@ export class Agent {
     this.#capabilities = byName(this.#options.capabilities);
     /** Why the session ended; empty = it was stopped. @type {Promise<string>} */
     this.ended = new Promise((resolve) => (this.#tellEnd = resolve));
-    /** Kept between events. @type {Record<string, any>} */
+    /** JSON values that the agent knows; where a journal runs they survive any crash. @type {Record<string, any>} */
     this.state = {};
   }
 
@@ -174,6 +180,8 @@ export class Agent {
     session.onCancel = (ref) => this.#calls.get(ref)?.abort();
     session.onOver = (reason) => this.#over(bus, reason);
     await session.open();
+    this.#keeping = new Keeping(session, this.state);
+    this.#keeping.renew();
     this.#life = new AbortController();
     const signal = this.#life.signal;
     this.#home = { id: this.id, state: this.state, bus, signal, log, mailbox: () => this.#receiving() };
@@ -231,15 +239,22 @@ export class Agent {
   /** @param {import("./subscription.js").Subscription} mailbox @param {Envelope} event @param {AbortSignal} signal */
   async #handle(mailbox, event, signal) {
     const cause = new Cause(event);
+    const keeping = this.#keeping;
     let hasFailed = false;
+    let more = {};
     try {
+      keeping?.renew();
       const ctx = new Context(/** @type {Home} */ (this.#home), cause, signal);
       await flow.run(cause, async () => this.#options.onEvent?.(ctx, event.topic, event));
+      const state = keeping?.change();
+      if (state) more = { state };
     } catch (error) {
       hasFailed = !(signal.aborted && error === signal.reason);
+      more = hasFailed ? endOf(error) : {};
+      if (this.#options.concurrency === "queue") keeping?.undo();
       if (hasFailed) await this.#tellFailure(event, cause, error);
     } finally {
-      mailbox.settle(event, hasFailed);
+      mailbox.settle(event, hasFailed, more);
     }
   }
 
@@ -273,6 +288,13 @@ export class Agent {
     const { session } = home.bus;
     if (!controller.signal.aborted && !session.isOver) session.send(resultMessage(ref, result, session.welcome.max_frame));
   }
+}
+
+/** How a handler that threw `error` is said to have ended. @param {unknown} error */
+function endOf(error) {
+  const reason = String(error).slice(0, LONGEST_REASON);
+  if (error instanceof Reject) return { outcome: "reject", reason };
+  return error instanceof Retry ? { outcome: "retry", reason, delay: error.delay } : { reason };
 }
 
 /** @param {number} ref @param {import("./protocol.js").ToolResult} result @param {number} limit bytes */

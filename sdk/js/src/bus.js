@@ -216,12 +216,23 @@ export class Bus {
     return -1;
   }
 
-  /** Acknowledge `event`. @param {Envelope} event @param {boolean} hasFailed */
-  settle(event, hasFailed) {
+  /**
+   * Acknowledge `event`.
+   *
+   * @param {Envelope} event
+   * @param {boolean} hasFailed
+   * @param {{reason?: string, outcome?: string, delay?: number, state?: string}} [more] why it failed; or
+   *   what the agent knows from now on, as base64
+   */
+  settle(event, hasFailed, more = {}) {
     const number = this.#numbers.get(event) ?? 0;
     if (this.#live.get(number) !== event) return;
     this.#live.delete(number);
-    this.session.settle(number, hasFailed);
+    if (this.session.welcome.keeps && (hasFailed || more.state)) {
+      this.session.send(message("settle", { delivery: number, ...(hasFailed && { outcome: "failed" }), ...more }));
+    } else {
+      this.session.settle(number, hasFailed);
+    }
   }
 
   /** End all subscriptions. */

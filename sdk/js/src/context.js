@@ -48,7 +48,12 @@ export class Context {
     return this.home.id;
   }
 
-  /** Kept between events, for as long as the process lives. @returns {Record<string, any>} */
+  /**
+   * JSON values that the agent knows; where a journal runs they survive any crash. What the handling of an
+   * event changes is kept together with its end: if it fails, it comes again and finds the state as it was.
+   *
+   * @returns {Record<string, any>}
+   */
   get state() {
     return this.home.state;
   }

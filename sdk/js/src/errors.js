@@ -13,6 +13,8 @@
  * ├── NoResponders             nobody listens
  * ├── ToolError                a tool call that did not end with ACTION_OK
  * ├── BarrierTimeout           not all members came
+ * ├── Retry                    thrown by a handler: deliver this event again
+ * ├── Reject                   thrown by a handler: never deliver this event again
  * └── BridgeError              the connection or the session did not do what was asked
  *     ├── ProtocolError        the other end did not keep to the protocol
  *     ├── Refused              the other end said no; trying again is useless
@@ -81,6 +83,18 @@ export class HopLimitExceeded extends LoomError {
     this.hop = hop;
   }
 }
+
+/** Thrown by a handler: deliver this event again, after `delay` seconds (less than 0 = the usual back-off). */
+export class Retry extends LoomError {
+  /** @param {string} [reason] @param {number} [delay] */
+  constructor(reason = "its handler wants it again", delay = -1) {
+    super(reason);
+    this.delay = delay;
+  }
+}
+
+/** Thrown by a handler: never deliver this event again. It becomes a dead letter. */
+export class Reject extends LoomError {}
 
 /** The other end is thousands of messages behind. */
 export class BackpressureTimeout extends LoomError {

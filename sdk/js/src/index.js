@@ -19,7 +19,9 @@ export {
   PayloadTooLarge,
   ProtocolError,
   Refused,
+  Reject,
   RequestTimeout,
+  Retry,
   ToolError,
 } from "./errors.js";
 export { Subscription } from "./subscription.js";

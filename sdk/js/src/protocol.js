@@ -60,6 +60,8 @@ import { LoomError, PayloadNotSerializable, show } from "./errors.js";
  * @property {number} lease
  * @property {number} max_frame
  * @property {number} max_payload
+ * @property {boolean} keeps whether what an agent knows is kept, and events that failed come again
+ * @property {string} state what the agent knew, as JSON in base64; empty if it is new
  */
 
 /** What a server that says nothing else means. @type {Welcome} */
@@ -74,6 +76,8 @@ export const TERMS = Object.freeze({
   lease: 15,
   max_frame: 4 << 20,
   max_payload: 1 << 20,
+  keeps: false,
+  state: "",
 });
 
 /** A message that is to be sent: its JSON text, but for `cause`, which a new session would not know. */

@@ -67,9 +67,15 @@ export class Subscription {
     return null;
   }
 
-  /** Acknowledge `event`. @param {Envelope} event @param {boolean} [hasFailed] */
-  settle(event, hasFailed = false) {
-    this.#bus.settle(event, hasFailed);
+  /**
+   * Acknowledge `event`.
+   *
+   * @param {Envelope} event
+   * @param {boolean} [hasFailed]
+   * @param {{reason?: string, outcome?: string, delay?: number, state?: string}} [more]
+   */
+  settle(event, hasFailed = false, more = {}) {
+    this.#bus.settle(event, hasFailed, more);
   }
 
   /** Take `event` in; what the bus calls. @param {Envelope} event */

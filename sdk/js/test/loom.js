@@ -40,9 +40,9 @@ export class Loom {
   agents = [];
   stops = [];
 
-  /** @param {{partner?: boolean}} [options] whether the agents of partner.py take part */
-  async start({ partner = false } = {}) {
-    const { line, stop } = await python("./python/kernel.py");
+  /** @param {{partner?: boolean, journal?: boolean}} [options] whether the agents of partner.py take part */
+  async start({ partner = false, journal = false } = {}) {
+    const { line, stop } = await python("./python/kernel.py", journal ? { LOOM_TEST_JOURNAL: "1" } : {});
     this.stops.push(stop);
     const { folder, token, url, origin } = JSON.parse(line);
     this.folder = folder;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import sys
 
@@ -24,7 +25,8 @@ def free_port() -> int:
 async def main() -> None:
     tcp = f"127.0.0.1:{free_port()}"
     settings = {"plugins": {"bridge": {**QUICK, "websocket_tcp": tcp, "origins": [ORIGIN]}}}
-    async with running("agents", "tools", "bridge", config=settings) as runtime:
+    more = ["journal"] if os.environ.get("LOOM_TEST_JOURNAL") else []
+    async with running("agents", "tools", "bridge", *more, config=settings) as runtime:
         folder = bridge_folder(runtime.host("outside").world.paths)
         token = (folder / "local.token").read_text().strip()
         where = {"folder": str(folder), "token": token, "url": f"ws://{tcp}", "origin": ORIGIN}
