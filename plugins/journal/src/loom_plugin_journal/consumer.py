@@ -91,7 +91,7 @@ class Consumer:
         self.settled = self.expired = self.buried = 0
         self._line = line
         self._behind: dict[Key, deque[Flight]] = {}
-        """What waits for an earlier one of its key that is tried again."""
+        """What waits for an earlier one of its key: that is tried again, or far away."""
         self._delayed = 0
         self._matches: dict[str, bool] = {}
 
@@ -159,7 +159,17 @@ class Consumer:
             flight.state = "held"
             waiting.append(flight)
         else:
+            if self._goes_far:
+                self._behind[flight.key] = deque()
             self._pass_on(flight)
+
+    @property
+    def _goes_far(self) -> bool:
+        """Whether what is passed on cannot be taken back when one before it fails.
+
+        Then the next of its key follows when it is done with.
+        """
+        return not all(outlet.is_ours for outlet in self.outlets)
 
     def read(self, record: Record) -> None:
         """Take a record that was read from the log, if it is for it."""
@@ -257,8 +267,12 @@ class Consumer:
 
     def _unblock(self, key: Key) -> None:
         """Let through what waited for one of *key*."""
-        for flight in self._behind.pop(key, ()):
-            self._pass_on(flight)
+        waiting = self._behind.pop(key, None)
+        while waiting:
+            self._pass_on(waiting.popleft())
+            if self._goes_far:
+                self._behind[key] = waiting
+                return
 
     def _is_poisoned(self, flight: Flight) -> bool:
         return flight.tries.crashes >= self._line.most_crashes

@@ -61,7 +61,8 @@ class DurableSubscription(Subscription):
         self._journal = journal
         self._router = bus
         self._time_limit = time_limit
-        self._is_handed_on = False
+        self.is_ours = False
+        """Whether a handler of this process has what it is given; else that is on its way elsewhere."""
         self.consumer: Consumer = journal.consumer(self)
         self.on_settled = self._done
         self.consumer.attach(self)
@@ -93,16 +94,17 @@ class DurableSubscription(Subscription):
     def take(self) -> Envelope:
         """One envelope, from now on in a handler's hands."""
         envelope = super().take()
-        self.consumer.begin(envelope, is_ours=not self._is_handed_on)
+        self.consumer.begin(envelope, is_ours=self.is_ours)
         return envelope
 
-    async def receive_many(self, limit: int) -> list[Envelope]:
-        """As any other. Who takes many hands them on: no handler of this process has them."""
-        self._is_handed_on = True
-        return await super().receive_many(limit)
+    async def receive(self) -> Envelope | None:
+        """As any other."""
+        self.is_ours = True
+        return await super().receive()
 
     async def serve(self, handler: Handler) -> None:
         """As any other; a handler that takes too long has failed."""
+        self.is_ours = True
         if not self._time_limit or self.settles_late:
             await super().serve(handler)
             return
