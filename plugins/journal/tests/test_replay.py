@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from loom.replay import RunUnreadable, read_run, replay
 
-pytestmark = pytest.mark.feature("X-06")
+pytestmark = [pytest.mark.feature("X-06"), pytest.mark.feature("STO-03")]
 LOOM = Path(sys.executable).with_name("loom")
 
 AGENT = """

@@ -208,3 +208,18 @@ def test_two_cannot_have_it(tmp_path: Path, store: SqliteStore) -> None:
 def test_nobody_else_may_read_it(tmp_path: Path, store: SqliteStore) -> None:
     fill(store, 10)
     assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
+
+
+@pytest.mark.feature("STO-03")
+def test_a_snapshot_is_the_journal_of_one_moment(tmp_path: Path, store: SqliteStore) -> None:
+    fill(store, 700)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    store.snapshot(copy / FILE)
+    fill(store, 50)
+    with pytest.raises(FileExistsError):
+        store.snapshot(copy / FILE)
+    again = SqliteStore(copy)
+    assert (again.last, again.verify()) == (700, 700)
+    assert again.read(1, 700) == store.read(1, 700)
+    again.close()

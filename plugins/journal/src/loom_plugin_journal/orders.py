@@ -4,6 +4,7 @@ journal.events     a `Query`; reply {"events": […]}
 journal.status     reply {"status": {…}, "consumers": […]}
 journal.runs       {"after"}; reply {"handlings": […]}
 journal.verify     reply {"records": n}
+journal.snapshot   {"name"}, a path; reply {"snapshot": path, "records": n}
 journal.forget     {"name"}; reply {"forgotten": name}
 journal.unknown    reply {"calls": […]}
 journal.settle     {"caller", "id", "happened"}; reply {"settled": …}
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -71,7 +73,7 @@ class Orders:
             "journal.events": self._events, "journal.status": self._status,
             "journal.runs": self._runs, "journal.verify": self._verify,
             "journal.forget": self._forget, "journal.unknown": self._unknown,
-            "journal.settle": self._settle,
+            "journal.settle": self._settle, "journal.snapshot": self._snapshot,
             "letter.list": self._letters, "letter.show": self._show,
             "letter.replay": self._replay, "letter.drop": self._drop,
         }  # fmt: skip
@@ -122,6 +124,12 @@ class Orders:
         page = read(envelope, Page)
         found = await asyncio.to_thread(handlings, self._store, page.after, PAGE)
         return {"handlings": found}
+
+    async def _snapshot(self, envelope: Envelope) -> dict[str, Any]:
+        await self._journal.writer.flush()
+        target = Path(read(envelope, Named).name)
+        await asyncio.to_thread(self._store.snapshot, target)
+        return {"snapshot": str(target), "records": self._store.last - self._store.first + 1}
 
     async def _forget(self, envelope: Envelope) -> dict[str, Any]:
         name = read(envelope, Named).name

@@ -7,6 +7,7 @@ link is the hash of the one before and of the record) finds what was changed, re
 from __future__ import annotations
 
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, Protocol
 from zlib import crc32
 
@@ -121,6 +122,13 @@ class Store(Protocol):
 
         Raises:
             JournalDamaged: names the first damage.
+        """
+
+    def snapshot(self, target: Path) -> None:
+        """Write all there is now to the new file *target*, while others go on writing.
+
+        Raises:
+            OSError: it cannot be written, or is there already.
         """
 
     def trim(self, before: int) -> int:

@@ -329,6 +329,17 @@ class SqliteStore:
             connection.close()
         return last - first + 1
 
+    def snapshot(self, target: Path) -> None:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        connection = _connect(self._path)
+        try:
+            connection.execute("VACUUM INTO ?", (str(target),))
+        except sqlite3.Error as error:
+            target.unlink(missing_ok=True)
+            raise OSError(errno.EIO, f"{target}: {error}") from error
+        finally:
+            connection.close()
+
     def trim(self, before: int) -> int:
         """See `Store`; the link before the oldest record stays, so that the chain can be read."""
         ends = [s for s in self._segments(self._writer) if s.last < before and s.last >= self.first]

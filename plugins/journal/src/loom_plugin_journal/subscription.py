@@ -62,7 +62,7 @@ class DurableSubscription(Subscription):
         self._router = bus
         self._time_limit = time_limit
         self.is_ours = False
-        """Whether a handler of this process has what it is given; else it is on its way elsewhere."""
+        """Whether a handler of this process has what it is given; else it goes elsewhere."""
         self.consumer: Consumer = journal.consumer(self)
         self.on_settled = self._done
         self.consumer.attach(self)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import click
-from loom.instance import NotRunning, instance_options, printable, say
+from loom.instance import CommandFailed, NotRunning, instance_options, printable, say
 
 from loom_plugin_journal.commands.asking import (
     as_json_option,
@@ -70,6 +70,31 @@ def verify(as_json: bool, folder: str | None, state: Path | None) -> None:
         click.echo(json.dumps({"records": count}))
     else:
         say(f"whole: {count} records")
+
+
+@journal.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@as_json_option
+@instance_options
+def snapshot(file: Path, as_json: bool, folder: str | None, state: Path | None) -> None:
+    """Write a copy of the journal, whole and of one moment, to FILE; Loom goes on meanwhile.
+
+    To go back to it, put it in the place of journal.db while Loom does not run. Works whether or
+    not a Loom runs.
+
+    \b
+    loom journal snapshot backup.db
+    """
+    if file.exists():
+        raise CommandFailed(f"{file} is there already; name another")
+    target = file.absolute()
+    try:
+        done = ask(folder, state, "journal.snapshot", name=str(target))
+    except NotRunning:
+        with opened(folder, state) as store:
+            store.snapshot(target)
+            done = {"snapshot": str(target), "records": store.last - store.first + 1}
+    tell(done, "is written", as_json)
 
 
 @journal.command()
