@@ -70,6 +70,26 @@ async def test_what_a_failed_event_changed_is_undone_before_it_comes_again(offic
         assert len(FAILED) == 1
 
 
+async def test_what_is_done_once_is_done_once_for_good(office: Start) -> None:
+    done: list[str] = []
+
+    async def do_once(ctx: Context, topic: str, event: Envelope) -> None:
+        if ctx.once(event.data):
+            done.append(event.data)
+            if event.data == "fails" and done.count("fails") == 1:
+                raise Retry("the mark goes with it", 0.0)
+
+    for _ in range(2):
+        async with office() as runtime:
+            agents = runtime.host("office").require(Agents)
+            await agents.create(Agent("doer", ["job"], on_event=do_once).definition())
+            for job in ("one", "fails", "one", "fails"):
+                await runtime.host("clock").publish("job", job)
+            await wait_until(partial(is_done, runtime))
+            await agents.stop("doer")
+    assert sorted(done) == ["fails", "fails", "one"]
+
+
 async def test_an_agent_in_another_process_is_told_what_it_knew(tmp_path: Path) -> None:
     """Over the bridge, with the session's own frames, also after the runtime was a new one."""
     start = partial(running, "journal", "agents", "bridge", state=tmp_path / "state")

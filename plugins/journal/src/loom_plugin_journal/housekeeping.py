@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
+from loom.contracts import Handling
 from loom_kernel import Host
 
 from loom_plugin_journal.effects import Ledger
@@ -14,6 +15,7 @@ from loom_plugin_journal.records import JournalDamaged, Store
 
 EVERY = 3600.0
 DAY = 86_400.0
+PAGE = 256
 KEYS = 1_000_000
 """Idempotency keys that are remembered at most, each for a day."""
 
@@ -54,9 +56,21 @@ class Housekeeping:
         self._ledger.forget_before(now - DAY)
         for key in await asyncio.to_thread(self._old_keys, now - DAY):
             self._journal.writer.put("key", key, None)
+        for key in await asyncio.to_thread(self._old_runs, old):
+            self._journal.writer.put("run", key, None)
         before = await asyncio.to_thread(sequence_at, self._store, old)
         floors = [consumer.floor for consumer in self._journal.consumers.values()]
         await self._journal.writer.run(lambda: self._store.trim(min([before, *floors])))
+
+    def _old_runs(self, moment: float) -> list[str]:
+        """The handlings that ended before *moment*: they are kept in the order of their ends."""
+        old: list[str] = []
+        while page := self._store.scan("run", after=old[-1] if old else "", limit=PAGE):
+            for key, data in page:
+                if msgspec.msgpack.decode(data, type=Handling).ended >= moment:
+                    return old
+                old.append(key)
+        return old
 
     def _old_keys(self, moment: float) -> list[str]:
         known = [(msgspec.msgpack.decode(data)[1], key) for key, data in self._store.scan("key")]
