@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,9 +46,11 @@ oracle = Agent("oracle", topics=["oracle.asked"], on_event=on_event)
 """
 
 
-@pytest.fixture
-def app(tmp_path: Path) -> Path:
-    folder = tmp_path / "app"
+Recorded = tuple[Path, Path]
+"""The app, and the record of a life of it in which three guests came."""
+
+
+def write_app(folder: Path) -> None:
     (folder / "agents").mkdir(parents=True)
     (folder / "workspace").mkdir()
     (folder / "workspace" / "note.txt").write_text("a note")
@@ -55,8 +58,33 @@ def app(tmp_path: Path) -> Path:
     (folder / "loom.toml").write_text(
         'name = "guests"\nprofile = "desktop"\n[workspace]\nroot = "workspace"\n'
         '[plugins.tools.grants]\n"*" = ["fs:read_file"]\n'
+        '[plugins.journal]\ntopics = ["greeted"]\n'
     )
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    app = tmp_path_factory.mktemp("guests") / "app"
+    write_app(app)
+    file = app.with_name("run.jsonl")
+    with running(app):
+        for guest in ("ann", "bob", "eve"):
+            loom(app, "publish", "guest.came", json.dumps(guest))
+        wait_for(app, 3)
+        loom(app, "record", "-o", str(file))
+    return app, file
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    folder = tmp_path / "app"
+    write_app(folder)
     return folder
+
+
+@pytest.fixture
+def run(recorded: Recorded, tmp_path: Path) -> Path:
+    return Path(shutil.copy(recorded[1], tmp_path / "run.jsonl"))
 
 
 @contextmanager
@@ -91,20 +119,6 @@ def wait_for(app: Path, count: int, *more: str) -> list[dict[str, Any]]:
         if len(found) >= count:
             return [json.loads(line)["data"] for line in found]
     raise AssertionError(f"{len(found)} of {count} greetings")
-
-
-@pytest.fixture
-def run(app: Path, tmp_path: Path) -> Path:
-    """The record of a life of the app in which three guests came."""
-    config = app / "loom.toml"
-    config.write_text(config.read_text() + '[plugins.journal]\ntopics = ["greeted"]\n')
-    file = tmp_path / "run.jsonl"
-    with running(app):
-        for guest in ("ann", "bob", "eve"):
-            loom(app, "publish", "guest.came", json.dumps(guest))
-        wait_for(app, 3)
-        loom(app, "record", "-o", str(file))
-    return file
 
 
 @pytest.mark.reliability("R11")
