@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +15,10 @@ from loom.instance import (
     CommandFailed,
     answer_of,
     find_instance,
+    parse_duration,
     printable,
-    record_table,
     say,
+    say_records,
 )
 from loom_kernel import LoomError
 
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from loom_plugin_journal.records import Store
 
 TIMEOUT = 60.0
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-
-as_json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
@@ -39,8 +36,8 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
         if isinstance(value, float):
             return value
-        if ago := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value):
-            return time.time() - float(ago[1]) * UNITS[ago[2]]
+        with suppress(click.BadParameter):
+            return time.time() - parse_duration(value)
         try:
             return float(value)
         except ValueError:
@@ -81,17 +78,12 @@ def when(moment: float) -> str:
 
 
 def show_table(
-    records: list[dict[str, Any]], columns: Iterable[str], as_json: bool, nothing: str
+    records: list[dict[str, Any]], columns: tuple[str, ...], nothing: str, *, as_json: bool
 ) -> None:
-    if as_json:
-        click.echo(json.dumps(records))
-        return
-    for record in records:
-        if "time" in record:
-            record["time"] = when(record["time"])
-        if "patterns" in record:
-            record["patterns"] = " ".join(record["patterns"])
-    say(record_table(records, tuple(columns)) if records else nothing)
+    """Print *records* as a table, with times as people read them; *nothing* if there are none."""
+    if not as_json:
+        records = [{**one, "time": when(one["time"])} if "time" in one else one for one in records]
+    say_records(records, columns, as_json=as_json, none=nothing)
 
 
 def tell(done: dict[str, Any], what: str, as_json: bool) -> None:

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import click
-from loom.instance import instance_options
+from loom.instance import instance_options, json_option
 
 from loom_plugin_journal.commands.asking import (
-    as_json_option,
     ask,
     show_table,
     tell,
@@ -30,7 +29,7 @@ def dlq() -> None:
 
 
 @dlq.command("list")
-@as_json_option
+@json_option
 @instance_options
 def list_letters(as_json: bool, folder: str | None, state: Path | None) -> None:
     """List what was given up, the oldest first.
@@ -39,12 +38,12 @@ def list_letters(as_json: bool, folder: str | None, state: Path | None) -> None:
     loom dlq list --json
     """
     found = ask(folder, state, "letter.list")["letters"]
-    show_table(found, LETTERS, as_json, "nothing was given up")
+    show_table(found, LETTERS, "nothing was given up", as_json=as_json)
 
 
 @dlq.command()
 @click.argument("id")
-@as_json_option
+@json_option
 @instance_options
 def show(id: str, as_json: bool, folder: str | None, state: Path | None) -> None:
     """Show a dead letter whole: why, and the event as it was published.
@@ -58,7 +57,7 @@ def show(id: str, as_json: bool, folder: str | None, state: Path | None) -> None
 
 @dlq.command()
 @click.argument("id")
-@as_json_option
+@json_option
 @instance_options
 def replay(id: str, as_json: bool, folder: str | None, state: Path | None) -> None:
     """Deliver a dead letter to its consumer again, as if for the first time.
@@ -71,7 +70,7 @@ def replay(id: str, as_json: bool, folder: str | None, state: Path | None) -> No
 
 @dlq.command()
 @click.argument("id")
-@as_json_option
+@json_option
 @instance_options
 def drop(id: str, as_json: bool, folder: str | None, state: Path | None) -> None:
     """Drop a dead letter for good. The event stays in the log for as long as that is kept.

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from loom.instance import NotRunning, instance_options, printable, say
+from loom.instance import NotRunning, instance_options, json_option, printable, say
 
 from loom_plugin_journal.commands.asking import (
     Moment,
-    as_json_option,
     ask,
     opened,
     when,
@@ -27,7 +26,7 @@ from loom_plugin_journal.commands.asking import (
 @click.option("--until", type=Moment(), default=0.0, help="Before this time.")
 @click.option("--after", type=click.IntRange(min=0), default=0, help="After this record.")
 @click.option("--last", type=click.IntRange(min=1), default=None, help="Only the newest N.")
-@as_json_option
+@json_option
 @instance_options
 def events(
     topic: str,

@@ -11,10 +11,18 @@ from typing import Any
 import click
 import msgspec
 from loom.contracts import RUN_FORMAT, Handling, RunHeader
-from loom.instance import CommandFailed, NotRunning, find_instance, instance_options, printable, say
+from loom.instance import (
+    CommandFailed,
+    NotRunning,
+    find_instance,
+    instance_options,
+    json_option,
+    printable,
+    say,
+)
 from loom_kernel import ConfigError, LoomError, load_profiled_config
 
-from loom_plugin_journal.commands.asking import Moment, as_json_option, ask, opened
+from loom_plugin_journal.commands.asking import Moment, ask, opened
 
 EVERYTHING = 1 << 62
 TEST = '''"""What was recorded in {file} happens again. Made by `loom test-from`."""
@@ -40,7 +48,7 @@ def test_{name}_happens_again() -> None:
 @click.option("--since", type=Moment(), default=0.0, help="Not before: 8h (ago), or a time.")
 @click.option("--until", type=Moment(), default=0.0, help="Before this time.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
-@as_json_option
+@json_option
 @instance_options
 def record(
     output: Path,
@@ -83,7 +91,7 @@ def record(
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("app", type=click.Path(path_type=Path), default=Path())
 @click.option("--until", type=click.IntRange(min=1), default=None, help="End after event N.")
-@as_json_option
+@json_option
 def replay(file: Path, app: Path, until: int | None, as_json: bool) -> None:
     """Give the agents of APP (or of the current folder) the same again, and compare.
 
@@ -107,7 +115,7 @@ def replay(file: Path, app: Path, until: int | None, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--at", type=click.IntRange(min=0), required=True, help="Go on after event N.")
 @click.option("--state", type=click.Path(path_type=Path), required=True, help="A new folder.")
-@as_json_option
+@json_option
 def fork(file: Path, at: int, state: Path, as_json: bool) -> None:
     """Make a state folder that goes on from the moment after event N of FILE.
 
@@ -140,7 +148,7 @@ def fork(file: Path, at: int, state: Path, as_json: bool) -> None:
 @click.command("test-from")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("app", type=click.Path(path_type=Path), default=Path())
-@as_json_option
+@json_option
 def test_from(file: Path, app: Path, as_json: bool) -> None:
     """Make a pytest of FILE in the folder tests of APP: what happened must happen again.
 

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import click
-from loom.instance import CommandFailed, NotRunning, instance_options, printable, say
+from loom.instance import CommandFailed, NotRunning, instance_options, json_option, printable, say
 
 from loom_plugin_journal.commands.asking import (
-    as_json_option,
     ask,
     opened,
     show_table,
@@ -32,7 +31,7 @@ def journal() -> None:
 
 
 @journal.command()
-@as_json_option
+@json_option
 @instance_options
 def status(as_json: bool, folder: str | None, state: Path | None) -> None:
     """Show what the journal holds, and how far each durable consumer is.
@@ -47,11 +46,11 @@ def status(as_json: bool, folder: str | None, state: Path | None) -> None:
     numbers = found["status"]
     healthy = "writes" if numbers["healthy"] else f"cannot write: {numbers['message']}"
     say(printable(f"{numbers['records']:g} records, {numbers['left']:g} in hand; it {healthy}"))
-    show_table(found["consumers"], CONSUMERS, False, "no durable consumers")
+    show_table(found["consumers"], CONSUMERS, "no durable consumers", as_json=False)
 
 
 @journal.command()
-@as_json_option
+@json_option
 @instance_options
 def verify(as_json: bool, folder: str | None, state: Path | None) -> None:
     """Read the whole journal and prove that it is what was written. Exit code 1 = it is not.
@@ -74,7 +73,7 @@ def verify(as_json: bool, folder: str | None, state: Path | None) -> None:
 
 @journal.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@as_json_option
+@json_option
 @instance_options
 def snapshot(file: Path, as_json: bool, folder: str | None, state: Path | None) -> None:
     """Write a copy of the journal, whole and of one moment, to FILE; Loom goes on meanwhile.
@@ -99,7 +98,7 @@ def snapshot(file: Path, as_json: bool, folder: str | None, state: Path | None) 
 
 @journal.command()
 @click.argument("name")
-@as_json_option
+@json_option
 @instance_options
 def forget(name: str, as_json: bool, folder: str | None, state: Path | None) -> None:
     """Keep no more events for the durable consumer NAME, which nobody is any more.
@@ -111,7 +110,7 @@ def forget(name: str, as_json: bool, folder: str | None, state: Path | None) -> 
 
 
 @journal.command()
-@as_json_option
+@json_option
 @instance_options
 def unknown(as_json: bool, folder: str | None, state: Path | None) -> None:
     """List calls that were begun before a crash, and of which nobody knows whether they happened.
@@ -120,14 +119,14 @@ def unknown(as_json: bool, folder: str | None, state: Path | None) -> None:
     loom journal unknown --json
     """
     found = ask(folder, state, "journal.unknown")["calls"]
-    show_table(found, CALLS, as_json, "nothing is unknown")
+    show_table(found, CALLS, "nothing is unknown", as_json=as_json)
 
 
 @journal.command()
 @click.argument("caller")
 @click.argument("id")
 @click.option("--happened/--not", "happened", default=None, help="What you found out.")
-@as_json_option
+@json_option
 @instance_options
 def settle(
     caller: str,
