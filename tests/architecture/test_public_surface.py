@@ -26,6 +26,7 @@ MORE_DOORS = (
     "loom.plugin",
     "loom.plugin.wire",
     "loom.processes",
+    "loom.replay",
     "loom.sockets",
     "loom.testing",
     "loom_kernel.testing",

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loom import Agent, Context, Envelope, ToolError, ToolProvider
 from loom.contracts import Agents, Bridge, BudgetExceeded, Budgets, ToolCall, ToolDescriptor
-from loom.hosting.remote import joined
+from loom.hosting import joined
 from loom_kernel import Host, Runtime, current
 from loom_kernel.testing import EventRecorder, VirtualClock, run_virtual, running, wait_until
 from loom_plugin_budgets.accounts import Account

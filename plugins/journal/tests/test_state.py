@@ -12,7 +12,7 @@ import pytest
 from loom import Agent, Context, Envelope
 from loom.bridge import connect
 from loom.contracts import Agents, Bridge, Retry
-from loom.hosting.remote import joined
+from loom.hosting import joined
 from loom_kernel import Runtime
 from loom_kernel.testing import EventRecorder, running, wait_until
 

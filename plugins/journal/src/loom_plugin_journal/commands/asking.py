@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from loom.instance import (
     say,
     say_records,
 )
-from loom_kernel import LoomError
+from loom_kernel import LoomError, RealClock
 
 if TYPE_CHECKING:
     from loom_plugin_journal.records import Store
@@ -37,11 +36,9 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
         if isinstance(value, float):
             return value
         with suppress(click.BadParameter):
-            return time.time() - parse_duration(value)
-        try:
+            return RealClock().time() - parse_duration(value)
+        with suppress(ValueError):
             return float(value)
-        except ValueError:
-            pass
         try:
             return datetime.fromisoformat(value).timestamp()
         except ValueError:

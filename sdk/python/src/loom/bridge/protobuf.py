@@ -39,6 +39,7 @@ from loom.bridge.messages import (
     Unsubscribe,
     Welcome,
 )
+from loom.bridge.protobuf_endings import read_ack, read_settle, write_ack, write_settle
 from loom.bridge.protobuf_events import read_event, write_event
 from loom.bridge.protobuf_tools import (
     read_call,
@@ -285,31 +286,6 @@ def read_fields(wire: pb.PublishFields) -> Fields:
     return fields  # type: ignore[return-value]  # the message has the names and types of Fields
 
 
-def _write_ack(message: Ack, slot: pb.ClientMessage) -> None:
-    ack = slot.ack
-    ack.failed = message.failed
-    for first, last in message.ranges:
-        ack.ranges.add(first=first, last=last)
-
-
-def _read_ack(slot: pb.ClientMessage) -> Ack:
-    return Ack([(run.first, run.last) for run in slot.ack.ranges], slot.ack.failed)
-
-
-def _write_settle(message: Settle, slot: pb.ClientMessage) -> None:
-    for name in ("delivery", "outcome", "reason", "delay", "state"):
-        setattr(slot.settle, name, getattr(message, name))
-    slot.settle.clock.extend(message.clock)
-
-
-def _read_settle(slot: pb.ClientMessage) -> Settle:
-    said = slot.settle
-    if said.outcome not in ("done", "failed", "retry", "reject"):
-        raise ValueError(f"a delivery that ended {said.outcome!r}")
-    outcome: Any = said.outcome
-    return Settle(said.delivery, outcome, said.reason, said.delay, said.state, list(said.clock))
-
-
 def _write_offer(message: Offer, slot: pb.ClientMessage) -> None:
     slot.offer.SetInParent()
     for tool in message.tools:
@@ -423,8 +399,8 @@ _BOTH: dict[type, Callable[[Any, Any], None]] = {
 }
 _WRITE_CLIENT: dict[type, Callable[[Any, Any], None]] = {
     Publish: _write_publish,
-    Ack: _write_ack,
-    Settle: _write_settle,
+    Ack: write_ack,
+    Settle: write_settle,
     Hello: _write_hello,
     Subscribe: _write_subscribe,
     Unsubscribe: _write_unsubscribe,
@@ -447,8 +423,8 @@ _READ_BOTH: dict[str | None, Callable[[Any], Any]] = {
 }
 _READ_CLIENT: dict[str | None, Callable[[Any], Any]] = {
     "publish": _read_publish,
-    "ack": _read_ack,
-    "settle": _read_settle,
+    "ack": read_ack,
+    "settle": read_settle,
     "hello": _read_hello,
     "subscribe": _read_subscribe,
     "unsubscribe": _read_unsubscribe,
