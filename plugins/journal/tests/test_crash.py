@@ -10,12 +10,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from loom_plugin_journal.queries import letters
 from loom_plugin_journal.sqlite import SqliteStore
 
+CLOCK = Path(__file__).with_name("clock.py")
 SHOP = Path(__file__).with_name("shop.py")
 LIVES = 200 if os.environ.get("LOOM_TEST_LONG") else 6
 
@@ -94,3 +96,20 @@ def test_an_event_that_ends_the_process_each_time_is_put_aside(tmp_path: Path) -
     store.close()
     assert [(letter.consumer, letter.crashes) for letter in found] == [("agent:clerk", 3)]
     assert found[0].summary()["topic"] == "order.placed"
+
+
+@pytest.mark.feature("X-08")
+@pytest.mark.feature("X-05")
+def test_a_run_of_a_timer_that_was_cut_short_is_neither_lost_nor_doubled(tmp_path: Path) -> None:
+    at = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    runs = []
+    for life, code in (("first", 9), ("second", 0)):
+        command = [sys.executable, str(CLOCK), str(tmp_path), life, at]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+        assert done.returncode == code
+        runs += done.stdout.splitlines()
+    assert len(runs) == 1
+    store = SqliteStore(tmp_path / "plugins" / "journal")
+    written = [r.topic for r in store.read(1, 100) if r.topic.startswith("timer.")]
+    store.close()
+    assert written == ["timer.bell"], "the timer told it again, and it was recognised"

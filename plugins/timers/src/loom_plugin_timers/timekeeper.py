@@ -206,4 +206,5 @@ class Timekeeper:
             thread_id=origin.thread_id,
             correlation_id=origin.correlation_id,
             labels=frozenset(origin.labels),
+            metadata={"idempotency-key": subject},  # a run that is told again is still one
         )
