@@ -56,7 +56,8 @@ class Housekeeping:
             self._journal.writer.put("key", key, None)
         before = await asyncio.to_thread(sequence_at, self._store, old)
         floors = [consumer.floor for consumer in self._journal.consumers.values()]
-        await self._journal.writer.run(lambda: self._store.trim(min([before, *floors])))
+        while await self._journal.writer.run(lambda: self._store.trim(min([before, *floors]))):
+            continue  # by and by, so that publishers need not wait for all of it
 
     def _old_keys(self, moment: float) -> list[str]:
         known = [(msgspec.msgpack.decode(data)[1], key) for key, data in self._store.scan("key")]
