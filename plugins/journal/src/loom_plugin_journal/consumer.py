@@ -285,11 +285,12 @@ class Consumer:
 
     def detach(self, outlet: DurableSubscription) -> None:
         """*outlet* is gone; what it had in hand is read again for the next one."""
+        if self.outlets == [outlet]:
+            for flight in self.flights.values():
+                self._line.release(self, flight)
         self.outlets.remove(outlet)
         self.seen = self._line.now()
         if not self.outlets:
-            for flight in self.flights.values():
-                self._line.release(self, flight)
             self.flights.clear()
             self._behind.clear()
             self._delayed = 0

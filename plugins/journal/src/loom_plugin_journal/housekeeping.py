@@ -13,6 +13,8 @@ from loom_plugin_journal.queries import sequence_at
 from loom_plugin_journal.records import JournalDamaged, Store
 
 EVERY = 3600.0
+SKEW = 60.0
+"""Seconds by which the wall clock may differ from what passed, in the hour before a cleaning."""
 DAY = 86_400.0
 KEYS = 1_000_000
 """Idempotency keys that are remembered at most, each for a day."""
@@ -31,9 +33,16 @@ class Housekeeping:
         self._days = days
 
     async def run(self) -> None:
-        """Until the host ends."""
+        """Until the host ends. A wrong clock that is mended within the hour makes nothing old."""
+        clock = self._host.clock
+        wall, steady = clock.time(), clock.monotonic()
         while True:
-            await self._host.clock.sleep(EVERY)
+            await clock.sleep(EVERY)
+            drift = clock.time() - wall - (clock.monotonic() - steady)
+            wall, steady = clock.time(), clock.monotonic()
+            if abs(drift) > SKEW:  # what is old by a clock that was just set may not be
+                self._host.log.info("the clock was set by %.0f s: nothing is cleaned now", drift)
+                continue
             try:
                 await self.clean()
             except (OSError, JournalDamaged):

@@ -47,7 +47,7 @@ class Writer:
         self._commits = commits
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loom-journal")
-        self._is_writing = self._is_called = self._is_wanted = False
+        self._is_writing = self._is_called = self._is_wanted = self._is_closed = False
         self._current = Batch()
         self._waiting: list[asyncio.Future[None]] = []
         """Who waits for the next commit."""
@@ -100,6 +100,9 @@ class Writer:
 
     def _hand_over(self) -> None:
         self._is_called = self._is_wanted = False
+        if self._is_closed:
+            self._tell(JournalUnavailable("the journal is closed"))
+            return
         self._commits.before_commit(self.batch)
         self._told, self._waiting = self._waiting, []
         if not self.batch:
@@ -147,4 +150,5 @@ class Writer:
     async def aclose(self) -> None:
         """Write what is left, and end the thread."""
         await self.flush()
+        self._is_closed = True
         await asyncio.to_thread(self._thread.shutdown)
