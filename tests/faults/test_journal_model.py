@@ -27,7 +27,11 @@ RUNS, STEPS = (1500, 50) if IS_LONG else (8, 25)
 PHASES = [Phase.explicit, Phase.generate, *([Phase.shrink] if IS_LONG else [])]
 DELIVERIES, CRASHES = 3, 2
 CONSUMERS = {"all": "order.*", "big": "order.big"}
-CONFIG = {"plugins": {"journal": {"deliveries": DELIVERIES, "crashes": CRASHES, "window": 3}}}
+CONFIG = {
+    "plugins": {
+        "journal": {"deliveries": DELIVERIES, "crashes": CRASHES, "window": 3, "ack_wait": 0}
+    }
+}
 
 
 @dataclass

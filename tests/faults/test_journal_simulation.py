@@ -110,6 +110,7 @@ class World:
                 timeout=HOUR,
                 every=0.05,
             )
+            await asyncio.sleep(1.0)  # the last one is done with, too
         for host in hosts:
             await host.aclose()
 

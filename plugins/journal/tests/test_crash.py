@@ -17,7 +17,7 @@ from loom_plugin_journal.queries import letters
 from loom_plugin_journal.sqlite import SqliteStore
 
 SHOP = Path(__file__).with_name("shop.py")
-LIVES = 200 if os.environ.get("LOOM_TEST_LONG") else 6
+LIVES = 1000 if os.environ.get("LOOM_TEST_LONG") else 6
 
 
 @contextmanager

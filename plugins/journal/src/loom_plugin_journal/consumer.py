@@ -197,6 +197,14 @@ class Consumer:
             flight.keeps.clear()
             self._line.occupy(self, flight, is_ours=is_ours)
 
+    def begin_anew(self, envelope: Envelope) -> None:
+        """The process that handled *envelope* is gone, and another one handles it."""
+        flight = self.flights.get(envelope.id)
+        if flight is not None and flight.state == "handled":
+            self._line.release(self, flight)
+            flight.state = "waiting"
+            self.begin(envelope, is_ours=False)
+
     def settle(self, envelope: Envelope, failure: BaseException | None) -> None:
         """A handler is done with *envelope*, or has failed."""
         flight = self.flights.get(envelope.id)

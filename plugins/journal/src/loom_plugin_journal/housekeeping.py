@@ -54,6 +54,7 @@ class Housekeeping:
         Raises:
             OSError, JournalDamaged: it cannot.
         """
+        self._journal.keep_progress()
         now = self._host.clock.time()
         old = now - self._days * DAY
         for name, consumer in list(self._journal.consumers.items()):

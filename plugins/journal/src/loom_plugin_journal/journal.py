@@ -84,7 +84,8 @@ class Journal:
         self._handled: dict[tuple[str, str], tuple[Consumer, Flight]] = {}
         """What handlers work on: by consumer's subscriber and event id."""
         self._reading = Reading(host, store, self._damaged)
-        self._intake = Intake(self, self._bus, settings.topics or ("$loom.journal.unused",))
+        self._always = settings.topics or ("$loom.journal.unused",)
+        self._intake = Intake(self, self._bus, self._always)
         self._restore()
         self.writer = Writer(store, self)
         self._bus.add(self._intake)
@@ -147,6 +148,13 @@ class Journal:
     def _listen_to(self, patterns: tuple[str, ...]) -> None:
         for pattern in patterns:
             self._intake.add(pattern)
+        self._interests.clear()
+
+    def _stop_listening(self) -> None:
+        """Write down no more what nobody consumes any more."""
+        wanted = {*self._always, *(p for c in self.consumers.values() for p in c.patterns)}
+        for pattern in set(self._intake.patterns) - wanted:
+            self._intake.remove(pattern)
         self._interests.clear()
 
     # -- publishers --------------------------------------------------------------------------
@@ -252,6 +260,7 @@ class Journal:
         """*outlet* has other patterns now."""
         outlet.consumer.listen(outlet.patterns)
         self._listen_to(outlet.patterns)
+        self._stop_listening()
 
     def forget(self, name: str) -> None:
         """Keep nothing for *name* any more; nothing happens if somebody consumes under it."""
@@ -260,7 +269,7 @@ class Journal:
             return
         del self.consumers[name]
         self._changed.pop(consumer, None)
-        self._interests.clear()
+        self._stop_listening()
         self.writer.put("consumer", name, None)
         self.writer.put("meta", "consumers", encode(sorted(self.consumers)))
 
@@ -332,6 +341,11 @@ class Journal:
         if not self._will_write:
             self._will_write = True
             self.later(SOON, self._write_progress)
+
+    def keep_progress(self) -> None:
+        """Write how far all are: also those that only were passed by."""
+        for consumer in self.consumers.values():
+            self.changed(consumer)
 
     def _write_progress(self) -> None:
         self._will_write = False
@@ -469,8 +483,8 @@ class Journal:
         self._intake.close()
         for outlet in [one for consumer in self.consumers.values() for one in consumer.outlets]:
             outlet.close()
-        for consumer in self.consumers.values():
-            self._changed[consumer] = None
+        self.keep_progress()
+        self.writer.call()
         await self.writer.aclose()
         self._store.close()
         self._slots.close()

@@ -46,6 +46,9 @@ CHECKPOINT = 16 << 20
 """Bytes of the write-ahead log after which it is written back into the file."""
 COMMIT = 12 << 10
 """Bytes of it that a commit takes beside the bodies, roughly."""
+READ = (
+    "SELECT sequence, topic, body, crc FROM record WHERE sequence BETWEEN ? AND ? ORDER BY sequence"
+)
 FLUSHED = ("meta", "flushed")
 """Where the number of flushed commits is kept."""
 TABLES = """
@@ -312,10 +315,28 @@ class SqliteStore:
     # -- reading -----------------------------------------------------------------------------
 
     def read(self, first: int, limit: int) -> list[Record]:
-        first = max(first, self.first)
         with self._reading:
-            rows = self._rows(self._reader, first, min(first + limit - 1, self.last))
-        return [Record(sequence, topic, body) for sequence, topic, body, _ in rows]
+            first = max(first, self.first)
+            last = min(first + limit - 1, self.last)
+            try:
+                found = self._reader.execute(READ, (first, last)).fetchall()
+            except sqlite3.Error as error:
+                text = f"records {first} to {last} cannot be read: {error}"
+                raise _meaning(error, text) from error
+            records: list[Record] = []
+            expected = first
+            try:
+                for sequence, topic, body, crc in found:
+                    seed = crc32(topic.encode(), sequence & 0xFFFFFFFF)
+                    if sequence != expected or crc32(body, seed) != crc:
+                        break
+                    records.append(Record(sequence, topic, body))
+                    expected += 1
+            except (AttributeError, TypeError):  # not even a text and bytes
+                expected = -1
+            if expected != last + 1 and last >= first:
+                self._rows(self._reader, first, last)  # it names what is wrong
+        return records
 
     def _rows(
         self, connection: sqlite3.Connection, first: int, last: int

@@ -96,6 +96,10 @@ class DurableSubscription(Subscription):
         self.consumer.begin(envelope, is_ours=not self._is_handed_on)
         return envelope
 
+    def hand_anew(self, envelope: Envelope) -> None:
+        """What it causes is named as it was the first time: that is how it is recognised."""
+        self.consumer.begin_anew(envelope)
+
     async def receive_many(self, limit: int) -> list[Envelope]:
         """As any other. Who takes many hands them on: no handler of this process has them."""
         self._is_handed_on = True
