@@ -11,6 +11,8 @@ UV := $(BIN)/uv
 UV_PIN := $(shell sed -n 's/^ *"\(uv==[0-9.]*\)",$$/\1/p' pyproject.toml)
 PROJECTS := $(wildcard pyproject.toml kernel/pyproject.toml proto/pyproject.toml sdk/*/pyproject.toml plugins/*/pyproject.toml)
 SOURCES := $(wildcard kernel/src proto/src sdk/python/src plugins/*/src)
+FAULTS := plugins/journal/tests/test_crash.py $(patsubst %,tests/faults/test_%.py,bit_rot chaos \
+	full_disk io_errors journal_model journal_simulation poison power_cut two_kernels)
 APPS := $(wildcard sdk/apps/*/)
 empty :=
 space := $(empty) $(empty)
@@ -24,7 +26,7 @@ unexport VIRTUAL_ENV PYTHONPATH
 # Images of containers set this; but hundreds of interpreters are started here, and each would compile anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check fix types test-isolated bench ledger docs reference proto dist pins sync clean
+.PHONY: help demo test check fix types test-isolated faults bench ledger docs reference proto dist pins sync clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -54,6 +56,9 @@ types: .venv/.synced
 
 test-isolated: .venv/.synced ## Test each distribution alone, with only what it declares
 	$(BIN)/python scripts/test_isolated.py $(ARGS)
+
+faults: .venv/.synced ## Break the journal in full: kills, power cuts, disk errors, chaos (an hour)
+	LOOM_TEST_LONG=1 $(BIN)/python -m pytest $(FAULTS) $(ARGS)
 
 bench: .venv/.synced ## Measure speed, memory and start-up beside the machine's raw limits
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -4,6 +4,7 @@
 set -euo pipefail
 
 packages=(
+    gcc libc6-dev # faults: a disk that forgets, built from source
     git      # the tests read which files are tracked
     clang lld wasi-libc libclang-rt-14-dev-wasm32 # tests build WebAssembly from C
     bubblewrap # confines the programs that tools start

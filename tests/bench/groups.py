@@ -63,6 +63,31 @@ def wasm_rows() -> Iterator[Row]:
         yield Row(f"Loom, {name}, through the broker", f"tools/{kind}-broker", "p50_us", limit)
 
 
+def journal_rows() -> Iterator[Row]:
+    rate = "wall_second"
+    for count, limit in ((64, "64 records and one fdatasync at a time"), (1, "one at a time")):
+        yield Row(f"limit: plain file, {limit}", f"journal/file-{count}", rate)
+        if count == 64:
+            case = "journal/publish-64"
+            yield Row("Loom, 64 publishers", case, rate, "journal/file-64", Goal(0.35, 0.5))
+            goal = at_most(50_000)
+            yield Row("Loom, 64 publishers, 99 % (µs)", case, "p99_us", "", goal, "figure")
+    one, alone = "journal/publish-1", "journal/file-1"
+    yield Row("limit: one fdatasync, median", alone, "p50_us")
+    yield Row("Loom, one publisher, median", one, "p50_us", alone, at_most(2.0, 1.5))
+    yield Row("limit: the same records from a plain file", "journal/plain", rate)
+    yield Row("Loom, replay", "journal/replay", rate, "journal/plain", Goal(0.5, 0.8))
+    yield Row(
+        "Loom, ready after a restart, 100,000 left (ms)", "journal/restart", "ready_ms", "",
+        at_most(5_000), "figure",
+    )  # fmt: skip
+    yield Row("Loom, an agent, not recorded", "journal/agent-plain", rate)
+    yield Row(
+        "Loom, an agent, recorded", "journal/agent-recorded", rate, "journal/agent-plain",
+        Goal(0.95),
+    )  # fmt: skip
+
+
 def publisher_rows() -> Iterator[Row]:
     for n in (1, 2, 4, 8):
         yield Row(f"limit, {n} to one", f"limit/publishers-{n}")
@@ -155,6 +180,12 @@ GROUPS = (
             ),
             *wasm_rows(),
         ),
+    ),
+    Group(
+        "journal",
+        "Durable publishing and reading, records of 300 bytes",
+        tuple(journal_rows()),
+        "Wall time: what is waited for is the disk below the checkout.",
     ),
     Group("latency", "Latency at 1,000 events a second", tuple(latency_rows())),
     Group(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         PluginError,
         RequestTimeout,
         ServiceMissing,
+        StartRefused,
         UnknownProfile,
     )
     from loom_kernel.exchange import Exchange, Identity, SubscribeOptions
@@ -67,7 +68,8 @@ _HOMES = {
     "errors": (
         "AlreadyRunning", "BackpressureTimeout", "BusClosed", "ConfigError", "HopLimitExceeded",
         "InvalidEnvelope", "InvalidTopic", "LoomError", "NoResponders", "PayloadNotSerializable",
-        "PayloadTooLarge", "PluginError", "RequestTimeout", "ServiceMissing", "UnknownProfile",
+        "PayloadTooLarge", "PluginError", "RequestTimeout", "ServiceMissing", "StartRefused",
+        "UnknownProfile",
     ),
     "exchange": ("Exchange", "Identity", "SubscribeOptions"),
     "hooks": ("hookimpl", "hookspec"),
@@ -126,6 +128,7 @@ __all__ = [
     "RequestTimeout",
     "Runtime",
     "ServiceMissing",
+    "StartRefused",
     "StateLock",
     "StopReport",
     "SubscribeOptions",

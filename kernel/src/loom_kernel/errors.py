@@ -14,6 +14,7 @@ LoomError
 ├── ConfigError               fix the configuration at file:line
 │   └── UnknownProfile        name one that exists
 ├── PluginError               repair, upgrade or disable the plugin
+├── StartRefused              mend what the plugin names, or leave the plugin out on purpose
 └── AlreadyRunning            stop the other instance, or use another state directory
 """
 
@@ -154,6 +155,22 @@ class PluginError(LoomError):
         self.stage = stage
         self.problem = problem
         super().__init__(f"plugin {plugin!r} failed at {stage}: {problem}")
+
+
+class StartRefused(LoomError):
+    """Raised by a plugin while it is attached: the runtime must not run without it.
+
+    A plugin that fails otherwise is quarantined, and the rest of Loom runs on. This is for one
+    whose absence would silently break a promise that the others rely on.
+    """
+
+    def __init__(self, plugin: str, problem: str) -> None:
+        self.plugin = plugin
+        self.problem = problem
+        super().__init__(
+            f"plugin {plugin!r} lets nothing start: {problem} "
+            f"(`--without {plugin}` starts without what it promises)"
+        )
 
 
 class AlreadyRunning(LoomError):

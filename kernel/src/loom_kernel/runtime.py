@@ -23,7 +23,7 @@ from loom_kernel.catalogue import Entry, installed
 from loom_kernel.causation import detached
 from loom_kernel.clock import Clock, RealClock
 from loom_kernel.config import BusSettings, Config, KernelSettings
-from loom_kernel.errors import LoomError, PluginError
+from loom_kernel.errors import LoomError, PluginError, StartRefused
 from loom_kernel.host import Health, Host, World
 from loom_kernel.paths import Paths
 from loom_kernel.plugins import Plugins, Quarantined, describe
@@ -84,6 +84,8 @@ class _Attached:
         if self.failure is None:
             return ""
         await self.host.aclose()
+        if isinstance(self.failure, StartRefused):
+            raise self.failure
         return describe(self.failure)
 
     async def leave(self, seconds: float) -> list[str]:
@@ -102,6 +104,7 @@ class Runtime:
 
     Raises on entering:
         ConfigError: the configuration is wrong; nothing has been started.
+        StartRefused: a plugin says that nothing may run without it; nothing is left running.
     """
 
     def __init__(
@@ -175,6 +178,7 @@ class Runtime:
 
         Raises:
             ConfigError: a plugin refuses its settings; nothing has been attached.
+            StartRefused: a plugin lets nothing run without it; call `stop`.
         """
         self._started = self.clock.time()
         self.plugins.load(self._names, self._limits.import_timeout)
@@ -273,13 +277,16 @@ class Runtime:
             except (PluginError, TypeError) as error:
                 self.plugins.quarantine(host.name, "attach", str(error))
         seconds = self._limits.attach_timeout
-        failures = await asyncio.gather(*(one.entered(seconds) for one in entering.values()))
+        told = (one.entered(seconds) for one in entering.values())
+        failures = await asyncio.gather(*told, return_exceptions=True)
         for (name, attached), failure in zip(entering.items(), failures, strict=True):
             self._stuck += attached.stuck
-            if failure:
+            if failure and not isinstance(failure, BaseException):
                 self.plugins.quarantine(name, "attach", failure)
-            else:
+            elif not failure:
                 self._attached[name] = attached
+        for refused in (failure for failure in failures if isinstance(failure, BaseException)):
+            raise refused
 
     # -- the end -----------------------------------------------------------------------------
 

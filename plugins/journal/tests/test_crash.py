@@ -19,7 +19,7 @@ from loom_plugin_journal.sqlite import SqliteStore
 
 CLOCK = Path(__file__).with_name("clock.py")
 SHOP = Path(__file__).with_name("shop.py")
-LIVES = 200 if os.environ.get("LOOM_TEST_LONG") else 6
+LIVES = 1000 if os.environ.get("LOOM_TEST_LONG") else 6
 
 
 @contextmanager

@@ -207,6 +207,14 @@ class Consumer:
             flight.keeps.clear()
             self._line.occupy(self, flight, is_ours=is_ours)
 
+    def begin_anew(self, envelope: Envelope) -> None:
+        """The process that handled *envelope* is gone, and another one handles it."""
+        flight = self.flights.get(envelope.id)
+        if flight is not None and flight.state == "handled":
+            self._line.release(self, flight)
+            flight.state = "waiting"
+            self.begin(envelope, is_ours=False)
+
     def settle(self, envelope: Envelope, failure: BaseException | None) -> None:
         """A handler is done with *envelope*, or has failed."""
         flight = self.flights.get(envelope.id)
@@ -299,11 +307,12 @@ class Consumer:
 
     def detach(self, outlet: DurableSubscription) -> None:
         """*outlet* is gone; what it had in hand is read again for the next one."""
+        if self.outlets == [outlet]:
+            for flight in self.flights.values():
+                self._line.release(self, flight)
         self.outlets.remove(outlet)
         self.seen = self._line.now()
         if not self.outlets:
-            for flight in self.flights.values():
-                self._line.release(self, flight)
             self.flights.clear()
             self._behind.clear()
             self._delayed = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import msgspec
 from loom.contracts import Effect, ToolCall, ToolError, ToolResult
@@ -53,8 +54,20 @@ class Ledger:
         intent = Intent(effect, self._host.clock.time())
         self._open[key] = intent
         if not effect.is_repeatable:
-            await self._write(key, intent)
+            await self._intend(key, intent)
         return None
+
+    async def _intend(self, key: str, intent: Intent) -> None:
+        """Have *intent* on the disk, or nothing of it."""
+        if self._journal.trouble:
+            self._open.pop(key, None)
+            raise JournalUnavailable(f"the journal cannot write: {self._journal.trouble}")
+        try:
+            await self._journal.writer.written(SPACE, key, encode(intent), flushed=True)
+        except JournalUnavailable:
+            self._open.pop(key, None)
+            self._journal.writer.put(SPACE, key, None)  # it does not begin: nothing is unknown
+            raise
 
     def told(
         self, event: Envelope, call: ToolCall, result: ToolResult, labels: frozenset[str]
@@ -70,17 +83,14 @@ class Ledger:
             self._journal.writer.put(SPACE, key, None)
             return
         time = begun.time if begun is not None else self._host.clock.time()
-        await self._write(key, Intent(effect, time, outcome), flushed=False)
+        done = encode(Intent(effect, time, outcome))
+        with suppress(JournalUnavailable):  # it is written when it can be; till then it is unknown
+            await self._journal.writer.written(SPACE, key, done, flushed=False)
 
     async def _find(self, key: str) -> Intent | None:
         pending = self._journal.writer.pending(SPACE, key)
         data = pending or await asyncio.to_thread(self._store.get, SPACE, key)
         return _decode(data) if data else None
-
-    async def _write(self, key: str, intent: Intent, *, flushed: bool = True) -> None:
-        if self._journal.trouble:
-            raise JournalUnavailable(f"the journal cannot write: {self._journal.trouble}")
-        await self._journal.writer.written(SPACE, key, encode(intent), flushed=flushed)
 
     def _check(self, effect: Effect, known: Effect) -> None:
         if (effect.name, effect.digest) != (known.name, known.digest):

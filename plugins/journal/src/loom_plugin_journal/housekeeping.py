@@ -14,6 +14,8 @@ from loom_plugin_journal.queries import sequence_at
 from loom_plugin_journal.records import JournalDamaged, Store
 
 EVERY = 3600.0
+SKEW = 60.0
+"""Seconds by which the wall clock may differ from what passed, in the hour before a cleaning."""
 DAY = 86_400.0
 PAGE = 256
 KEYS = 1_000_000
@@ -33,9 +35,16 @@ class Housekeeping:
         self._days = days
 
     async def run(self) -> None:
-        """Until the host ends."""
+        """Until the host ends. A wrong clock that is mended within the hour makes nothing old."""
+        clock = self._host.clock
+        wall, steady = clock.time(), clock.monotonic()
         while True:
-            await self._host.clock.sleep(EVERY)
+            await clock.sleep(EVERY)
+            drift = clock.time() - wall - (clock.monotonic() - steady)
+            wall, steady = clock.time(), clock.monotonic()
+            if abs(drift) > SKEW:  # what is old by a clock that was just set may not be
+                self._host.log.info("the clock was set by %.0f s: nothing is cleaned now", drift)
+                continue
             try:
                 await self.clean()
             except (OSError, JournalDamaged):
@@ -47,6 +56,7 @@ class Housekeeping:
         Raises:
             OSError, JournalDamaged: it cannot.
         """
+        self._journal.keep_progress()
         now = self._host.clock.time()
         old = now - self._days * DAY
         for name, consumer in list(self._journal.consumers.items()):
@@ -60,7 +70,8 @@ class Housekeeping:
             self._journal.writer.put("run", key, None)
         before = await asyncio.to_thread(sequence_at, self._store, old)
         floors = [consumer.floor for consumer in self._journal.consumers.values()]
-        await self._journal.writer.run(lambda: self._store.trim(min([before, *floors])))
+        while await self._journal.writer.run(lambda: self._store.trim(min([before, *floors]))):
+            continue  # by and by, so that publishers need not wait for all of it
 
     def _old_runs(self, moment: float) -> list[str]:
         """The handlings that ended before *moment*: they are kept in the order of their ends."""

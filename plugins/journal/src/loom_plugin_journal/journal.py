@@ -43,6 +43,9 @@ AGENT = "agent:"
 """What the names of agents' mailboxes begin with."""
 AGAIN = 1.0
 """Seconds after which a journal that could not write tries to."""
+SOON = 0.05
+"""Seconds after which progress is written if nothing else is before: a lone publisher's next event
+need not wait for the end of the one before."""
 _PRIVATE = ("$", "dlq.")
 """Topics that are never written down: the runtime's own, and what tells of dead letters."""
 
@@ -73,10 +76,16 @@ class Journal:
         """What waits until the slowest consumer is not too far behind any more."""
         self._interests: dict[str, tuple[Consumer, ...]] = {}
         self._changed: dict[Consumer, None] = {}
+        self._newest = store.last
+        """The record that was offered last."""
+        self._is_mending = self._is_unflushed = self._will_sync = self._will_write = False
+        self._damage = ""
+        """What was read and is not what was written."""
         self._handled: dict[tuple[str, str], tuple[Consumer, Flight]] = {}
         """What handlers work on: by consumer's subscriber and event id."""
-        self._reading = Reading(host, store)
-        self._intake = Intake(self, self._bus, settings.topics or ("$loom.journal.unused",))
+        self._reading = Reading(host, store, self._damaged)
+        self._always = settings.topics or ("$loom.journal.unused",)
+        self._intake = Intake(self, self._bus, self._always)
         self._restore()
         self.writer = Writer(store, self)
         self._bus.add(self._intake)
@@ -122,7 +131,12 @@ class Journal:
                 batch.values["consumer", consumer.name] = encode(consumer.progress())
         if batch:  # before anybody is given one of them again
             batch.is_flushed = True
-            self._store.commit(batch)
+            try:
+                self._store.commit(batch)
+            except OSError:
+                if not self._store.is_full:
+                    raise
+                self._store.commit(batch)  # there was room set aside
         self._slots.clear()
 
     def _enter(self, name: str, progress: Progress) -> Consumer:
@@ -134,6 +148,13 @@ class Journal:
     def _listen_to(self, patterns: tuple[str, ...]) -> None:
         for pattern in patterns:
             self._intake.add(pattern)
+        self._interests.clear()
+
+    def _stop_listening(self) -> None:
+        """Write down no more what nobody consumes any more."""
+        wanted = {*self._always, *(p for c in self.consumers.values() for p in c.patterns)}
+        for pattern in set(self._intake.patterns) - wanted:
+            self._intake.remove(pattern)
         self._interests.clear()
 
     # -- publishers --------------------------------------------------------------------------
@@ -239,6 +260,7 @@ class Journal:
         """*outlet* has other patterns now."""
         outlet.consumer.listen(outlet.patterns)
         self._listen_to(outlet.patterns)
+        self._stop_listening()
 
     def forget(self, name: str) -> None:
         """Keep nothing for *name* any more; nothing happens if somebody consumes under it."""
@@ -247,7 +269,7 @@ class Journal:
             return
         del self.consumers[name]
         self._changed.pop(consumer, None)
-        self._interests.clear()
+        self._stop_listening()
         self.writer.put("consumer", name, None)
         self.writer.put("meta", "consumers", encode(sorted(self.consumers)))
 
@@ -316,7 +338,19 @@ class Journal:
 
     def changed(self, consumer: Consumer) -> None:
         self._changed[consumer] = None
-        self.writer.call()
+        if not self._will_write:
+            self._will_write = True
+            self.later(SOON, self._write_progress)
+
+    def keep_progress(self) -> None:
+        """Write how far all are: also those that only were passed by."""
+        for consumer in self.consumers.values():
+            self.changed(consumer)
+
+    def _write_progress(self) -> None:
+        self._will_write = False
+        if self._changed:
+            self.writer.call()
 
     def lags(self, consumer: Consumer) -> None:
         self._reading.ask(consumer)
@@ -331,9 +365,11 @@ class Journal:
 
     def committed(self, batch: Batch, receipts: list[Receipt]) -> None:
         self.counts["commits"] += 1
-        if self.trouble:
+        if self.trouble and not self._store.is_full:
             self._host.log.warning("the journal writes again")
             self.trouble = ""
+        self._plan_sync(batch)
+        self._find_unexpected(receipts)
         written, self._written = self._written, []
         for receipt, (future, envelope) in zip(receipts, written, strict=True):
             consumers: tuple[Consumer, ...] = ()
@@ -346,6 +382,7 @@ class Journal:
                     consumer.offer(receipt.sequence, envelope)
             if not future.done():
                 future.set_result(len(consumers))
+        self._newest = self.last
         for consumer in self.consumers.values():
             if not consumer.is_behind:
                 consumer.next = self.last + 1
@@ -353,6 +390,25 @@ class Journal:
                 self.lags(consumer)
         self._lag = self._measure_lag()
         self._let_in()
+
+    def _find_unexpected(self, receipts: list[Receipt]) -> None:
+        """What was refused amid a failure of the disk may be there: it is read as any other."""
+        fresh = sum(not receipt.is_duplicate for receipt in receipts)
+        if self.last - fresh > self._newest:
+            for consumer in self.consumers.values():
+                consumer.is_behind = True
+
+    def _plan_sync(self, batch: Batch) -> None:
+        """Have what a power cut could take flushed within `background_sync` seconds."""
+        self._is_unflushed = not batch.is_flushed
+        if self._is_unflushed and not self._will_sync:
+            self._will_sync = True
+            self.later(self._settings.background_sync, self._sync)
+
+    def _sync(self) -> None:
+        self._will_sync = False
+        if self._is_unflushed:
+            self.writer.sync()
 
     def refused(self, batch: Batch, error: BaseException) -> None:
         """Nothing of *batch* was written: its publishers are told, the rest is tried again."""
@@ -363,17 +419,48 @@ class Journal:
         self.trouble = str(error)
         written, self._written = self._written, []
         for future, envelope in written:
-            if not future.done():
-                text = f"{envelope.topic} was not written: {error}"
-                future.set_exception(JournalUnavailable(text))
-        self._repeat(batch)
+            self._refuse(future, envelope)
+        self._refuse_all()
+        self._keep(batch)
+        if not self._is_mending:
+            self._is_mending = True
+            self._host.spawn(self._mend(), "mend")
 
-    def _repeat(self, batch: Batch) -> None:
+    def _refuse(self, future: asyncio.Future[int], envelope: Envelope) -> None:
+        if not future.done():
+            text = f"{envelope.topic} was not written: {self.trouble}"
+            future.set_exception(JournalUnavailable(text))
+
+    def _keep(self, batch: Batch) -> None:
         """Keep for a later commit what is not an event: nobody else would write it again."""
         next_one = self.writer.batch
         next_one.removals[:0] = batch.removals
         next_one.values = {**batch.values, **next_one.values}
-        self.later(AGAIN, self.writer.call)
+
+    async def _mend(self) -> None:
+        """Try again until it works. While the disk is full only what ends work is written."""
+        current.set(None)
+        while self.trouble:
+            await self._host.clock.sleep(AGAIN)
+            self.writer.sync()
+            await self.writer.flush()
+            if self._store.is_full and await self.writer.run(self._store.reserve):
+                self.writer.sync()
+        self._is_mending = False
+
+    def _refuse_all(self) -> None:
+        """Tell those who wait for a later commit that nothing can be written."""
+        appends, self.writer.batch.appends = self.writer.batch.appends, []
+        waiting, self._waiting = self._waiting, []
+        self.counts["refused"] += len(appends)
+        for future, envelope in waiting:
+            self._refuse(future, envelope)
+        while self._held:
+            future, envelope, _ = self._held.popleft()
+            self._refuse(future, envelope)
+
+    def _damaged(self, error: JournalDamaged) -> None:
+        self._damage = str(error)
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -387,9 +474,8 @@ class Journal:
         left = float(sum(len(consumer.left) for consumer in self.consumers.values()))
         metrics = {name: float(count) for name, count in self.counts.items()}
         metrics |= {"records": float(self.last - self._store.first + 1), "left": left}
-        return Health(
-            not self.trouble, self.trouble or "ok", metrics | {"lag": float(self._measure_lag())}
-        )
+        problem = self.trouble or self._damage
+        return Health(not problem, problem or "ok", metrics | {"lag": float(self._measure_lag())})
 
     async def aclose(self) -> None:
         """Write what is left and close the store."""
@@ -397,8 +483,8 @@ class Journal:
         self._intake.close()
         for outlet in [one for consumer in self.consumers.values() for one in consumer.outlets]:
             outlet.close()
-        for consumer in self.consumers.values():
-            self._changed[consumer] = None
+        self.keep_progress()
+        self.writer.call()
         await self.writer.aclose()
         self._store.close()
         self._slots.close()

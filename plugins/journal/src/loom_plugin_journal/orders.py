@@ -111,7 +111,8 @@ class Orders:
         for consumer in known:
             live = self._journal.consumers.get(consumer["name"])
             consumer["is_consumed"] = bool(live and live.outlets)
-            if live is not None:
+            if live is not None:  # what is not for it moves it on without being written each time
+                consumer["next"], consumer["in_hand"] = live.next, len(live.left)
                 consumer["behind"] = self._journal.last + 1 - live.next if live.is_behind else 0
         status = {"healthy": health.healthy, "message": health.message, **health.metrics}
         return {"status": status, "consumers": known}

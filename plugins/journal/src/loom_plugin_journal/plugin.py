@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from loom import contracts
-from loom_kernel import Host, hookimpl
+from loom_kernel import Host, LoomError, StartRefused, hookimpl
 
 from loom_plugin_journal.settings import Settings
 
@@ -42,9 +42,11 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     from loom_plugin_journal.slots import Slots
 
     settings: Settings = host.settings
-    folder = host.paths.state
-    store = host.driver("loom.store", settings.store)(folder)
-    journal = Journal(host, store, Slots(folder / "handled"), settings)
+    try:  # without a journal agents would forget, and do things twice, in silence
+        store = host.driver("loom.store", settings.store)(host.paths.state)
+        journal = Journal(host, store, Slots(host.paths.state / "handled"), settings)
+    except (LoomError, OSError) as error:
+        raise StartRefused(host.name, f"{error}.") from error
     host.provide(contracts.Journal, Keeping(journal, store))
     ledger = Ledger(host, journal, store)
     host.provide(contracts.Effects, ledger)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 from loom_kernel import Host, current
 
 from loom_plugin_journal.consumer import Consumer
-from loom_plugin_journal.records import Store
+from loom_plugin_journal.records import JournalDamaged, Store
 
 CHUNK = 512
 """Records that are read at once."""
@@ -17,9 +18,10 @@ CHUNK = 512
 class Reading:
     """One task for each consumer that is behind and has room, until it is up to date."""
 
-    def __init__(self, host: Host, store: Store) -> None:
+    def __init__(self, host: Host, store: Store, damaged: Callable[[JournalDamaged], None]) -> None:
         self._host = host
         self._store = store
+        self._damaged = damaged
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def ask(self, consumer: Consumer) -> None:
@@ -31,6 +33,8 @@ class Reading:
 
     def _done(self, consumer: Consumer, task: asyncio.Task[None]) -> None:
         self._tasks.pop(consumer.name, None)
+        if not task.cancelled() and isinstance(error := task.exception(), JournalDamaged):
+            self._damaged(error)
         if not task.cancelled() and task.exception() is None and consumer.is_behind:
             self.ask(consumer)
 

@@ -26,7 +26,11 @@ _decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
 
 
 class JournalUnavailable(LoomError):
-    """The journal cannot take or give events now; its health says why. Try again later."""
+    """The journal cannot take or give events now; its health says why. Try again later.
+
+    What was refused because the disk failed amid it may still be found there and be delivered.
+    An idempotency key makes sure that trying again is not a second time.
+    """
 
 
 class JournalDamaged(LoomError):
@@ -91,10 +95,19 @@ class Store(Protocol):
     One thread calls `commit`; any thread may read. Whatever else goes wrong raises OSError.
     """
 
-    last: int
-    """The sequence of the newest record; 0 = there is none."""
     first: int
     """The sequence of the oldest that is kept; `last + 1` = there is none."""
+
+    @property
+    def last(self) -> int:
+        """The sequence of the newest record; 0 = there is none."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the disk was full, and only what makes room or ends work should be written."""
+
+    def reserve(self) -> bool:
+        """Keep room for the next full disk; whether there is enough."""
 
     def commit(self, batch: Batch) -> list[Receipt]:
         """Write *batch*; a receipt an append, in order."""

@@ -14,6 +14,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: int
     crashes: int
     ack_wait: float
+    background_sync: float
     max_lag: int
     keep: float
     record: bool

@@ -10,9 +10,12 @@ import mmap
 import os
 import struct
 from pathlib import Path
+from zlib import crc32
 
 SLOTS = 4096
-_PAIR = struct.Struct("<QQ")
+_PAIR = struct.Struct("<IIQ")
+"""Consumer, the check sum of both, record."""
+_BOTH = struct.Struct("<IQ")
 
 
 class Slots:
@@ -31,7 +34,11 @@ class Slots:
 
     def left(self) -> list[tuple[int, int]]:
         """What was being handled when the process before this one ended."""
-        return [pair for pair in _PAIR.iter_unpack(self._memory) if pair[0]]
+        return [
+            (consumer, sequence)
+            for consumer, crc, sequence in _PAIR.iter_unpack(self._memory)
+            if consumer and crc == crc32(_BOTH.pack(consumer, sequence))
+        ]
 
     def clear(self) -> None:
         """Forget what was left."""
@@ -42,13 +49,14 @@ class Slots:
         if not self._free:
             return -1
         slot = self._free.pop()
-        _PAIR.pack_into(self._memory, slot * _PAIR.size, consumer, sequence)
+        crc = crc32(_BOTH.pack(consumer, sequence))
+        _PAIR.pack_into(self._memory, slot * _PAIR.size, consumer, crc, sequence)
         return slot
 
     def free(self, slot: int) -> None:
         """It is done with."""
         if slot >= 0:
-            _PAIR.pack_into(self._memory, slot * _PAIR.size, 0, 0)
+            _PAIR.pack_into(self._memory, slot * _PAIR.size, 0, 0, 0)
             self._free.append(slot)
 
     def close(self) -> None:

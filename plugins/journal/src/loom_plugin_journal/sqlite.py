@@ -21,6 +21,8 @@ from zlib import crc32
 import msgspec
 from loom_kernel import LoomError, private_dir
 
+from loom_plugin_journal.ballast import Ballast
+from loom_plugin_journal.head import Head
 from loom_plugin_journal.records import (
     START,
     Append,
@@ -38,10 +40,17 @@ FILE = "journal.db"
 FORMAT = 1
 SEGMENT = 4096
 """Records after which the chain's link is noted, so that older ones can be removed."""
+SEGMENTS = 8
+"""Segments that are removed at once."""
 CHECKPOINT = 16 << 20
 """Bytes of the write-ahead log after which it is written back into the file."""
 COMMIT = 12 << 10
 """Bytes of it that a commit takes beside the bodies, roughly."""
+READ = (
+    "SELECT sequence, topic, body, crc FROM record WHERE sequence BETWEEN ? AND ? ORDER BY sequence"
+)
+FLUSHED = ("meta", "flushed")
+"""Where the number of flushed commits is kept."""
 TABLES = """
 CREATE TABLE record (sequence INTEGER PRIMARY KEY, topic TEXT NOT NULL, body BLOB NOT NULL,
     crc INTEGER NOT NULL, link BLOB NOT NULL);
@@ -57,45 +66,83 @@ class Segment(msgspec.Struct, frozen=True, array_like=True):
     link: bytes
 
 
+Tail = Segment
+"""The newest record and its link."""
+
+
 class SqliteStore:
-    """See `Store`.
+    """See `Store`. *ballast* and *checkpoint* are bytes.
 
     Raises:
         LoomError: another process has it, or it was written by a newer Loom; nothing is changed.
         JournalDamaged: the newest records are not what was written.
+        OSError: the disk cannot be read or written.
     """
 
-    def __init__(self, folder: Path, *, ballast: int = 16 << 20) -> None:
+    def __init__(
+        self, folder: Path, *, ballast: int = 16 << 20, checkpoint: int = CHECKPOINT
+    ) -> None:
         private_dir(folder)
         self._path = folder / FILE
-        self._ballast = folder / "ballast"
-        self._ballast_size = ballast
+        self._ballast = Ballast(folder / "ballast", ballast)
+        self._limit = checkpoint
         self._guard = _lock(folder / "journal.lock")
         self._reading = threading.Lock()
-        self.first = self.last = 0
-        self._link = START
+        self.first = 0
+        self._tail = Tail(0, START)
+        self._flushed = 0
+        """Commits that are certain to be on the disk."""
         self._pending = 0
+        self._damage = ""
+        """Why nothing is written any more, until somebody has looked."""
+        self._head: Head | None = None
         try:
-            self._open()
+            self._start(folder)
         except BaseException:
             self.close()
             raise
 
+    @property
+    def last(self) -> int:
+        """See `Store`."""
+        return self._tail.last
+
+    @property
+    def is_full(self) -> bool:
+        """See `Store`."""
+        return self._ballast.is_released
+
     # -- opening -----------------------------------------------------------------------------
 
-    def _open(self) -> None:
+    def _start(self, folder: Path) -> None:
+        self._head = Head(folder / "head")
+        try:
+            self._tail = self._open()
+        except OSError:  # it may be full: with the ballast gone there is room to say so
+            if not self._ballast.is_needed():
+                raise
+            self._tail = self._open()
+        if self._flushed < self._head.value:
+            raise JournalDamaged(
+                f"{self._path} has lost its newest {self._head.value - self._flushed} commits, "
+                f"after record {self.last}; if you put an older copy there, remove "
+                f"{self._head.path} to go on from it"
+            )
+        self._ballast.reserve()
+
+    def _open(self) -> Tail:
         is_new = not self._path.exists()
         if is_new:
             os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
         self._writer = _connect(self._path)
         try:
-            self._begin(is_new)
-        except sqlite3.DatabaseError as error:
-            raise JournalDamaged(f"{self._path} cannot be read: {error}") from error
-        self._reader = _connect(self._path)
-        self._reserve()
+            tail = self._begin(is_new)
+            self._reader = _connect(self._path)
+        except sqlite3.Error as error:
+            raise _meaning(error, f"{self._path} cannot be read: {error}") from error
+        return tail
 
-    def _begin(self, is_new: bool) -> None:
+    def _begin(self, is_new: bool) -> Tail:
         writer = self._writer
         version = writer.execute("PRAGMA user_version").fetchone()[0]
         if version > FORMAT:
@@ -108,13 +155,13 @@ class SqliteStore:
         writer.execute("PRAGMA synchronous=FULL")
         if is_new or version == 0:
             writer.executescript(f"BEGIN IMMEDIATE;{TABLES}PRAGMA user_version={FORMAT};COMMIT;")
-        self._find_tail()
+        flushed = self._value(writer, *FLUSHED)
+        self._flushed = 0 if flushed is None else msgspec.msgpack.decode(flushed, type=int)
+        return self._find_tail()
 
-    def _find_tail(self) -> None:
+    def _find_tail(self) -> Tail:
         """Read the newest segment, which is where an end without order leaves its traces."""
-        first, last = self._writer.execute(
-            "SELECT coalesce(min(sequence), 0), coalesce(max(sequence), 0) FROM record"
-        ).fetchone()
+        first, last = _range(self._writer)
         noted = self._segments(self._writer)
         known = [segment for segment in noted if segment.last <= last] or [Segment(0, START)]
         if noted and noted[-1].last > last:
@@ -122,47 +169,50 @@ class SqliteStore:
         anchor = known[-1]
         if first > anchor.last + 1:
             raise JournalDamaged(f"records {anchor.last + 1} to {first - 1} are missing")
-        self._link = self._walk(self._writer, anchor, last)
-        self.last = last
+        found = self._walk(self._writer, anchor, last)
         self.first = first or last + 1
+        return Tail(last, found)
 
     def _segments(self, connection: sqlite3.Connection) -> list[Segment]:
         rows = self._values(connection, "segment", "")
         return [msgspec.msgpack.decode(data, type=Segment) for _, data in rows]
 
-    def _reserve(self) -> None:
-        """Keep some room for the day on which the disk is full."""
-        with suppress(OSError), open(self._ballast, "ab", opener=_private) as file:
-            if file.tell() < self._ballast_size:
-                os.posix_fallocate(file.fileno(), 0, self._ballast_size)
+    def reserve(self) -> bool:
+        """See `Store`."""
+        return self._ballast.reserve()
 
     # -- writing -----------------------------------------------------------------------------
 
     def commit(self, batch: Batch) -> list[Receipt]:
-        writer = self._writer
+        if self._damage:
+            raise JournalDamaged(self._damage)
         receipts: list[Receipt] = []
-        link_now, last = self._link, self.last
+        tail, flushed = None, self._flushed + batch.is_flushed
         try:
-            writer.execute(f"PRAGMA synchronous={'FULL' if batch.is_flushed else 'NORMAL'}")
-            writer.execute("BEGIN IMMEDIATE")
-            receipts, link_now, last = self._append(batch.appends)
+            self._writer.execute(f"PRAGMA synchronous={'FULL' if batch.is_flushed else 'NORMAL'}")
+            self._writer.execute("BEGIN IMMEDIATE")
+            receipts, tail = self._append(batch.appends)
             for space, prefix in batch.removals:
-                writer.execute(
+                self._writer.execute(
                     "DELETE FROM value WHERE space = ? AND key >= ? AND key < ?",
                     (space, prefix, _after(prefix)),
                 )
             self._put(batch.values)
-            writer.execute("COMMIT")
+            if batch.is_flushed:
+                self._put({FLUSHED: encode(flushed)})
+            self._writer.execute("COMMIT")
         except sqlite3.Error as error:
-            self._give_up(error)
-        self.last, self._link = last, link_now
+            self._undo(error, tail)
+        self._tail, self._flushed = tail or self._tail, flushed
+        if batch.is_flushed and self._head is not None:
+            self._head.note(flushed)
         self._checkpoint(sum(len(append.body) for append in batch.appends))
         return receipts
 
-    def _append(self, appends: Iterable[Append]) -> tuple[list[Receipt], bytes, int]:
+    def _append(self, appends: Iterable[Append]) -> tuple[list[Receipt], Tail]:
         receipts: list[Receipt] = []
         rows, links = [], []
-        before, sequence = self._link, self.last
+        before, sequence = self._tail.link, self.last
         for append in appends:
             if append.key and (known := self._known(append, sequence + 1)):
                 receipts.append(Receipt(known, is_duplicate=True))
@@ -176,7 +226,7 @@ class SqliteStore:
                 links.append(Segment(sequence, before))
         self._writer.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?)", rows)
         self._put({("segment", f"{s.last:020d}"): encode(s) for s in links})
-        return receipts, before, sequence
+        return receipts, Tail(sequence, before)
 
     def _known(self, append: Append, sequence: int) -> int:
         """The sequence that was given for this key before; else it is given *sequence*."""
@@ -198,44 +248,95 @@ class SqliteStore:
         if gone:
             self._writer.executemany("DELETE FROM value WHERE space = ? AND key = ?", gone)
 
-    def _give_up(self, error: sqlite3.Error) -> None:
-        """Undo what was begun, and raise *error* as what it means.
+    # -- when the disk fails -----------------------------------------------------------------
 
-        After a failed flush nobody knows what is on the disk: the file is opened anew, so that
-        only what can be read there counts as written.
+    def _undo(self, error: sqlite3.Error, wanted: Tail | None) -> None:
+        """Take back what was begun and raise what *error* means; return if it is written after all.
+
+        After a failed flush nobody knows what is on the disk: the file is opened anew, and only
+        what can be read there, and be flushed again, counts as written.
         """
         with suppress(sqlite3.Error):
             self._writer.execute("ROLLBACK")
-        if "disk is full" in str(error):
-            self._ballast.unlink(missing_ok=True)
+        if _code(error) == sqlite3.SQLITE_FULL:
+            self._make_room()
             raise OSError(errno.ENOSPC, "the disk is full") from error
+        self._ballast.is_needed()
+        before = self._tail
         self._reopen()
-        raise OSError(errno.EIO, str(error)) from error
+        if wanted == before or self._tail != wanted:
+            raise OSError(errno.EIO, str(error)) from error
+
+    def _make_room(self) -> None:
+        """Let the ballast go; with it there is room to write the write-ahead log back."""
+        self._ballast.release()
+        with suppress(sqlite3.Error):
+            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _reopen(self) -> None:
-        known, known_link = self.last, self._link
-        for connection in (self._writer, self._reader):
-            with suppress(sqlite3.Error):
-                connection.close()
-        self._open()
-        if (self.last, self._link) != (known, known_link):
-            raise JournalDamaged(f"the disk lost records: {known} were written, {self.last} are")
+        """Open the file anew, and flush what is there through another file than before.
+
+        Raises:
+            OSError: it cannot be.
+            JournalDamaged: it has not what was flushed before; nothing is written any more.
+        """
+        before = self._tail
+        with self._reading:
+            for connection in (self._writer, self._reader):
+                with suppress(sqlite3.Error):
+                    connection.close()
+            found = self._open()
+            try:
+                is_busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.Error as error:
+                raise _meaning(error, str(error)) from error
+        if is_busy:
+            raise OSError(errno.EBUSY, "the write-ahead log is in use")
+        if found.last < before.last or (found.last == before.last and found.link != before.link):
+            self._damage = f"the disk lost records {found.last + 1} to {before.last}"
+            raise JournalDamaged(self._damage)
+        self._tail = found
 
     def _checkpoint(self, size: int) -> None:
         """Write the write-ahead log back now and then; a full disk or a reader may put it off."""
         self._pending += size + COMMIT
-        if self._pending > CHECKPOINT:
-            self._pending = 0
-            with suppress(sqlite3.Error):
-                self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        if self._pending <= self._limit:
+            return
+        self._pending = 0
+        try:
+            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            if _code(error) == sqlite3.SQLITE_FULL:
+                self._ballast.release()
+                return
+            with suppress(OSError):  # else the next commit opens it, or fails
+                self._reopen()
 
     # -- reading -----------------------------------------------------------------------------
 
     def read(self, first: int, limit: int) -> list[Record]:
-        first = max(first, self.first)
         with self._reading:
-            rows = self._rows(self._reader, first, min(first + limit - 1, self.last))
-        return [Record(sequence, topic, body) for sequence, topic, body, _ in rows]
+            first = max(first, self.first)
+            last = min(first + limit - 1, self.last)
+            try:
+                found = self._reader.execute(READ, (first, last)).fetchall()
+            except sqlite3.Error as error:
+                text = f"records {first} to {last} cannot be read: {error}"
+                raise _meaning(error, text) from error
+            records: list[Record] = []
+            expected = first
+            try:
+                for sequence, topic, body, crc in found:
+                    seed = crc32(topic.encode(), sequence & 0xFFFFFFFF)
+                    if sequence != expected or crc32(body, seed) != crc:
+                        break
+                    records.append(Record(sequence, topic, body))
+                    expected += 1
+            except (AttributeError, TypeError):  # not even a text and bytes
+                expected = -1
+            if expected != last + 1 and last >= first:
+                self._rows(self._reader, first, last)  # it names what is wrong
+        return records
 
     def _rows(
         self, connection: sqlite3.Connection, first: int, last: int
@@ -248,7 +349,8 @@ class SqliteStore:
                 (first, last),
             ).fetchall()
         except sqlite3.Error as error:
-            raise JournalDamaged(f"records {first} to {last} cannot be read: {error}") from error
+            text = f"records {first} to {last} cannot be read: {error}"
+            raise _meaning(error, text) from error
         rows = []
         expected = first
         for sequence, topic, body, crc, own in found:
@@ -274,14 +376,20 @@ class SqliteStore:
         return before
 
     def get(self, space: Space, key: str) -> bytes | None:
-        with self._reading:
-            return self._value(self._reader, space, key)
+        try:
+            with self._reading:
+                return self._value(self._reader, space, key)
+        except sqlite3.Error as error:
+            raise _meaning(error, f"the {space} {key!r} cannot be read: {error}") from error
 
     def scan(
         self, space: Space, prefix: str = "", *, after: str = "", limit: int = -1
     ) -> list[tuple[str, bytes]]:
-        with self._reading:
-            return self._values(self._reader, space, prefix, after=after, limit=limit)
+        try:
+            with self._reading:
+                return self._values(self._reader, space, prefix, after=after, limit=limit)
+        except sqlite3.Error as error:
+            raise _meaning(error, f"values of {space} cannot be read: {error}") from error
 
     def _value(self, connection: sqlite3.Connection, space: Space, key: str) -> bytes | None:
         row = connection.execute(
@@ -310,24 +418,30 @@ class SqliteStore:
     def verify(self) -> int:
         connection = _connect(self._path)
         try:
-            problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if problem != "ok":
-                raise JournalDamaged(f"{self._path}: {problem}")
-            first, last = self.first, self.last
-            segments = self._segments(connection)
-            anchor = next((s for s in segments if s.last == first - 1), Segment(0, START))
-            for before, after in pairwise([anchor, *(s for s in segments if s.last >= first)]):
-                if self._walk(connection, before, after.last) != after.link:
-                    raise JournalDamaged(f"records up to {after.last} are not the noted ones")
-            newest = segments[-1] if segments and segments[-1].last >= first else anchor
-            self._walk(connection, newest, last)
-            for space in [row[0] for row in connection.execute("SELECT DISTINCT space FROM value")]:
-                self._values(connection, space, "")
+            return self._verify(connection, self.last)
         except sqlite3.Error as error:
-            raise JournalDamaged(f"{self._path} cannot be read: {error}") from error
+            raise _meaning(error, f"{self._path} cannot be read: {error}") from error
         finally:
             connection.close()
-        return last - first + 1
+
+    def _verify(self, connection: sqlite3.Connection, at_least: int) -> int:
+        problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if problem != "ok":
+            raise JournalDamaged(f"{self._path}: {problem}")
+        connection.execute("BEGIN")  # what is written or removed meanwhile is not seen
+        first, last = _range(connection)
+        if last < at_least:
+            raise JournalDamaged(f"records {last + 1} to {at_least} are missing")
+        segments = self._segments(connection)
+        anchor = next((s for s in segments if s.last == first - 1), Segment(0, START))
+        for before, after in pairwise([anchor, *(s for s in segments if s.last >= first)]):
+            if self._walk(connection, before, after.last) != after.link:
+                raise JournalDamaged(f"records up to {after.last} are not the noted ones")
+        newest = segments[-1] if segments and segments[-1].last >= first else anchor
+        self._walk(connection, newest, last)
+        for space in [row[0] for row in connection.execute("SELECT DISTINCT space FROM value")]:
+            self._values(connection, space, "")
+        return last - first + 1 if first else 0
 
     def snapshot(self, target: Path) -> None:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -345,7 +459,7 @@ class SqliteStore:
         ends = [s for s in self._segments(self._writer) if s.last < before and s.last >= self.first]
         if not ends:
             return 0
-        writer, last = self._writer, ends[-1].last
+        writer, last = self._writer, ends[:SEGMENTS][-1].last
         count = last - self.first + 1
         try:
             writer.execute("BEGIN IMMEDIATE")
@@ -353,11 +467,12 @@ class SqliteStore:
             writer.execute(
                 "DELETE FROM value WHERE space = 'segment' AND key < ?", (f"{last:020d}",)
             )
-            writer.execute("COMMIT")
+            with self._reading:  # who reads from the first on finds it
+                writer.execute("COMMIT")
+                self.first = last + 1
         except sqlite3.Error as error:
-            self._give_up(error)
-        self.first = last + 1
-        self._reserve()
+            self._undo(error, None)
+        self._checkpoint(count * COMMIT)
         return count
 
     def close(self) -> None:
@@ -366,6 +481,8 @@ class SqliteStore:
             if connection is not None:
                 with suppress(sqlite3.Error):
                     connection.close()
+        if self._head is not None:
+            self._head.close()
         os.close(self._guard)
 
 
@@ -384,8 +501,33 @@ def _lock(path: Path) -> int:
     return guard
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def _range(connection: sqlite3.Connection) -> tuple[int, int]:
+    """The oldest and the newest record; zeros if there is none."""
+    found: tuple[int, int] = connection.execute(
+        "SELECT coalesce(min(sequence), 0), coalesce(max(sequence), 0) FROM record"
+    ).fetchone()
+    return found
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 if it was not SQLite that failed."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _meaning(error: sqlite3.Error, text: str) -> Exception:
+    """*error* as what the caller should do: try again later, or look at the damage."""
+    if _code(error) == sqlite3.SQLITE_FULL:
+        return OSError(errno.ENOSPC, text)
+    if isinstance(error, sqlite3.ProgrammingError) or _code(error) in _PASSING:
+        return OSError(errno.EIO, text)
+    return JournalDamaged(text)
+
+
+_PASSING = (
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY,
+)  # fmt: skip
+"""Codes of what may be over later: the disk's or the machine's, not the file's."""
 
 
 def _after(prefix: str) -> str:

@@ -97,6 +97,10 @@ class DurableSubscription(Subscription):
         self.consumer.begin(envelope, is_ours=self.is_ours)
         return envelope
 
+    def hand_anew(self, envelope: Envelope) -> None:
+        """What it causes is named as it was the first time: that is how it is recognised."""
+        self.consumer.begin_anew(envelope)
+
     async def receive(self) -> Envelope | None:
         """As any other."""
         self.is_ours = True

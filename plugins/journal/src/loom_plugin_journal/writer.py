@@ -47,7 +47,7 @@ class Writer:
         self._commits = commits
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loom-journal")
-        self._is_writing = self._is_called = False
+        self._is_writing = self._is_called = self._is_wanted = self._is_closed = False
         self._current = Batch()
         self._waiting: list[asyncio.Future[None]] = []
         """Who waits for the next commit."""
@@ -84,14 +84,25 @@ class Writer:
         self.put(space, key, data)
         await done
 
+    def sync(self) -> None:
+        """Have all that is written so far survive a power cut."""
+        self.batch.values["meta", "synced"] = b""
+        self.batch.is_flushed = True
+        self.call()
+
     def call(self) -> None:
         """Have what there is committed, together with all that comes in this turn of the loop."""
-        if not self._is_called and not self._is_writing:
+        if self._is_writing:
+            self._is_wanted = True
+        elif not self._is_called:
             self._is_called = True
             self._loop.call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
-        self._is_called = False
+        self._is_called = self._is_wanted = False
+        if self._is_closed:
+            self._tell(JournalUnavailable("the journal is closed"))
+            return
         self._commits.before_commit(self.batch)
         self._told, self._waiting = self._waiting, []
         if not self.batch:
@@ -108,7 +119,8 @@ class Writer:
         failure = writing.exception()
         if failure is None:
             self._commits.committed(batch, writing.result())
-            self.call()
+            if self._is_wanted:
+                self.call()
         else:
             self._commits.refused(batch, failure)  # it has it tried again, but not at once
         self._tell(failure)
@@ -138,4 +150,5 @@ class Writer:
     async def aclose(self) -> None:
         """Write what is left, and end the thread."""
         await self.flush()
+        self._is_closed = True
         await asyncio.to_thread(self._thread.shutdown)
