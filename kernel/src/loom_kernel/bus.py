@@ -138,15 +138,10 @@ class Bus:
             if wanting and all(one.needs_credit for one in wanting):
                 raise BackpressureTimeout(topic, wanting[0].name, 0.0)
         taken = self._offer(route, identity, topic, data, type, fields)
-        if self._blocked:  # a filter made another event of it, or one is certain to take it
+        if self._blocked:  # a filter made another event of it, or it will be taken all the same
             blocked, self._blocked = self._blocked, []
-            envelope = blocked[0][2]
-            for certain in (s for s, _, _ in blocked if s.is_certain):
-                certain.ask_credit(envelope)
-            full = [s for s, _, _ in blocked if not s.is_certain]
-            for subscription in full:
-                route.counts.offered += 1
-                subscription.give_up(envelope)
+            full = [s for s, _, envelope in blocked if not s.insist(envelope)]
+            route.counts.offered += len(full)
             if full:
                 raise BackpressureTimeout(topic, full[0].name, 0.0)
         return taken

@@ -161,16 +161,8 @@ class StartRefused(LoomError):
     """Raised by a plugin while it is attached: the runtime must not run without it.
 
     A plugin that fails otherwise is quarantined, and the rest of Loom runs on. This is for one
-    whose absence would silently break a promise that the others rely on.
+    whose absence would silently break a promise that the others rely on. The text says what to do.
     """
-
-    def __init__(self, plugin: str, problem: str) -> None:
-        self.plugin = plugin
-        self.problem = problem
-        super().__init__(
-            f"plugin {plugin!r} lets nothing start: {problem} "
-            f"(`--without {plugin}` starts without what it promises)"
-        )
 
 
 class AlreadyRunning(LoomError):

@@ -84,8 +84,6 @@ class _Attached:
         if self.failure is None:
             return ""
         await self.host.aclose()
-        if isinstance(self.failure, StartRefused):
-            raise self.failure
         return describe(self.failure)
 
     async def leave(self, seconds: float) -> list[str]:
@@ -277,16 +275,16 @@ class Runtime:
             except (PluginError, TypeError) as error:
                 self.plugins.quarantine(host.name, "attach", str(error))
         seconds = self._limits.attach_timeout
-        told = (one.entered(seconds) for one in entering.values())
-        failures = await asyncio.gather(*told, return_exceptions=True)
+        failures = await asyncio.gather(*(one.entered(seconds) for one in entering.values()))
         for (name, attached), failure in zip(entering.items(), failures, strict=True):
             self._stuck += attached.stuck
-            if failure and not isinstance(failure, BaseException):
+            if failure:
                 self.plugins.quarantine(name, "attach", failure)
-            elif not failure:
+            else:
                 self._attached[name] = attached
-        for refused in (failure for failure in failures if isinstance(failure, BaseException)):
-            raise refused
+        for attached in entering.values():
+            if isinstance(attached.failure, StartRefused):
+                raise attached.failure
 
     # -- the end -----------------------------------------------------------------------------
 

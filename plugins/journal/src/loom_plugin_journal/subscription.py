@@ -19,7 +19,6 @@ class Intake(Subscription):
     """Where the bus hands over what must not be lost: its publishers wait until it is written."""
 
     is_direct = False
-    is_certain = True
 
     def __init__(self, journal: Journal, bus: Any, patterns: Iterable[str]) -> None:
         super().__init__(bus, tuple(patterns), subscriber="journal", name="journal:intake")
@@ -37,6 +36,11 @@ class Intake(Subscription):
     def ask_credit(self, envelope: Envelope) -> asyncio.Future[Any]:
         """True when it is written; JournalUnavailable if it cannot be."""
         return self._journal.append(envelope)
+
+    def insist(self, envelope: Envelope) -> bool:
+        """It is written with the next commit, whether or not somebody waits."""
+        self.ask_credit(envelope)
+        return True
 
     def withdraw(self, granted: asyncio.Future[Any]) -> bool:
         """Ask no more. What is being written is written."""
