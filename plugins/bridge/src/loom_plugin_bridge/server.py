@@ -81,10 +81,10 @@ class Server:
         )
         remote = RemoteServices(self._host, self._services, plain.authenticate)
         grpc = GrpcListener(self._host, self._door, listening, events.handlers, remote)
-        await grpc.start()
-        stack.push_async_callback(grpc.aclose)
         self._grpc = grpc
         await self._tell(grpc)
+        await grpc.start()
+        stack.push_async_callback(grpc.aclose)
         self._host.spawn(plain.watch(events.drop), "plain clients")
 
     async def _start_websocket(self, stack: AsyncExitStack) -> None:

@@ -133,7 +133,7 @@ class GrpcListener:
         for name in ["", *self._own]:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         if self._settings.reflection:
-            self._reflection = Reflection(self._own)
+            self._reflection = Reflection([*self._own, *sorted(self._others)])
             add: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
             add(self._reflection, server)
 
