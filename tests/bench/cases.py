@@ -70,6 +70,9 @@ class Plan:
                 return "there is no bubblewrap"
             tools = (sys.executable, "-m", "tests.bench.tools", rest, str(self.seconds))
             return Case(name, tools, ROOT)
+        if kind == "vectors":
+            vectors = (sys.executable, "-m", "tests.bench.vectors", rest, str(self.seconds))
+            return Case(name, vectors, ROOT)
         if kind == "bridge":
             scenario, _, system = rest.partition("/")
             if "javascript" in system and shutil.which("node") is None:
