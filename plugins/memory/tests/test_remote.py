@@ -117,7 +117,7 @@ async def test_all_nine_operations_answer(clients: Clients) -> None:
 @pytest.mark.feature("BRG-08")
 async def test_errors_are_those_of_grpc(clients: Clients) -> None:
     failed = pb.ExecutionRecord(subject="S")
-    odd = pb.ExecutionRecord(subject="S", status=7)
+    odd = pb.ExecutionRecord.FromString(failed.SerializeToString() + b"\x30\x07")
     for method, request in (
         ("SavePlan", pb.SavePlanRequest(plan=plan())),
         ("SavePlan", pb.SavePlanRequest(session_id="s")),
@@ -137,8 +137,9 @@ async def test_errors_are_those_of_grpc(clients: Clients) -> None:
     bearer = [("authorization", f"Bearer {clients.local}")]
     with pytest.raises(grpc.aio.AioRpcError, match="INVALID_ARGUMENT"):
         await raw(b"\xff\xff", metadata=bearer, timeout=20)
+    nonesuch: Any = clients.channel.unary_unary(ROOT + "Nonesuch")
     with pytest.raises(grpc.aio.AioRpcError, match="UNIMPLEMENTED"):
-        await clients.channel.unary_unary(ROOT + "Nonesuch")(b"", metadata=bearer, timeout=20)
+        await nonesuch(b"", metadata=bearer, timeout=20)
 
 
 @pytest.mark.anyio
@@ -192,10 +193,11 @@ async def test_agents_of_other_processes_have_the_same(clients: Clients) -> None
 @pytest.mark.parametrize("config", [{}, {"tcp": "127.0.0.1:0"}], ids=["late", "at once"])
 async def test_clients_can_ask_whether_and_what_it_is(config: dict[str, Any]) -> None:
     async with opened(config={"plugins": {"bridge": config}}) as clients:
-        health = health_pb2_grpc.HealthStub(clients.channel)  # type: ignore[no-untyped-call]  # generated
+        channel: Any = clients.channel
+        health: Any = health_pb2_grpc.HealthStub(channel)
         asked = health_pb2.HealthCheckRequest(service=SERVICE)
         assert (await health.Check(asked, timeout=20)).status == 1
-        describe: Any = reflection_pb2_grpc.ServerReflectionStub(clients.channel)  # type: ignore[no-untyped-call]  # generated
+        describe: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
         requests = [
             reflection_pb2.ServerReflectionRequest(list_services=""),
             reflection_pb2.ServerReflectionRequest(file_containing_symbol=SERVICE),

@@ -19,7 +19,7 @@ from loom.contracts import (
     SummarizeEpisode,
 )
 
-from loom_plugin_memory.texts import Said, forget, oldest, said, say
+from loom_plugin_memory.texts import Said, events, forget, oldest, say
 
 EVENTS = 500
 ITEMS = 1000
@@ -42,25 +42,25 @@ def summarize(
     db: sqlite3.Connection, session: int, now: float, request: SummarizeEpisode
 ) -> EpisodeSummary:
     """How many events, from when to when, and the most telling ones in their order."""
-    events = said(db, session, "event")[: request.max_events or EVENTS][::-1]
-    if not events:
+    told = events(db, session, request.max_events or EVENTS)
+    if not told:
         return EpisodeSummary("nothing happened", 0)
-    began, ended = (_moment(event.time) for event in (events[0], events[-1]))
-    head = f"{len(events)} events, {began} to {ended}" if len(events) > 1 else f"1 event, {began}"
-    told = "; ".join(_shortened(event.text) for event in telling(events, CHOSEN))
-    return EpisodeSummary(f"{head}: {told}", len(events))
+    began, ended = (_moment(event.time) for event in (told[0], told[-1]))
+    head = f"{len(told)} events, {began} to {ended}" if len(told) > 1 else f"1 event, {began}"
+    quoted = "; ".join(_shortened(event.text) for event in telling(told, CHOSEN))
+    return EpisodeSummary(f"{head}: {quoted}", len(told))
 
 
-def telling(events: Sequence[Said], count: int) -> list[Said]:
+def telling(said: Sequence[Said], count: int) -> list[Said]:
     """The *count* events whose words are most typical of all, each saying something new.
 
     SumBasic: a word is worth how often it occurs, and its square once it was said (Nenkova and
     Vanderwende 2005, The Impact of Frequency on Summarization).
     """
-    words = [sorted(set(_WORD.findall(event.text.lower()))) for event in events]
+    words = [sorted(set(_WORD.findall(event.text.lower()))) for event in said]
     counts = Counter(word for some in words for word in some)
     worth = {word: number / counts.total() for word, number in counts.items()}
-    left = set(range(len(events)))
+    left = set(range(len(said)))
     chosen: list[int] = []
     while left and len(chosen) < count:
         best = max(left, key=lambda n: (_mean([worth[w] for w in words[n]]), n))
@@ -68,7 +68,7 @@ def telling(events: Sequence[Said], count: int) -> list[Said]:
         chosen.append(best)
         for word in words[best]:
             worth[word] **= 2
-    return [events[n] for n in sorted(chosen)]
+    return [said[n] for n in sorted(chosen)]
 
 
 def save_items(db: sqlite3.Connection, session: int, now: float, request: SaveContext) -> None:

@@ -24,10 +24,11 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     from loom_plugin_memory.wire import CODE, SERVICE, methods
 
     service = Service(host)
+    requests = Requests(host, service)
     end = None
     try:
         await service.start()
-        Requests(host, service).start()
+        requests.start()
         host.health(service.health)
         try:
             end = host.require(Bridge).serve(SERVICE, methods(service), CODE)
@@ -37,4 +38,5 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     finally:
         if end is not None:
             end()
+        await requests.aclose()
         await service.aclose()

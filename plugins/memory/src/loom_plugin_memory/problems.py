@@ -15,3 +15,10 @@ class Refusal(LoomError):
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
         self.code: Code = code
+
+
+class Stopped(LoomError):
+    """The memory is closed: this Loom is stopping."""
+
+    def __init__(self) -> None:
+        super().__init__("the memory is closed: this Loom is stopping")

@@ -7,7 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from loom.contracts import MEMORY_TOPICS, MemoryRequest, read
-from loom_kernel import Envelope, Host, InvalidEnvelope, LoomError
+from loom_kernel import (
+    Envelope,
+    Host,
+    InvalidEnvelope,
+    LoomError,
+    Subscription,
+)
 
 from loom_plugin_memory.problems import Refusal
 from loom_plugin_memory.service import Service
@@ -23,21 +29,38 @@ class Requests:
         self._host = host
         self._service = service
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._listening: list[Subscription] = []
+        self._running: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Listen from now on; clients that are confined to a namespace ask within it."""
         for kind, topic in MEMORY_TOPICS.items():
             patterns = (topic, f"ns.*.{topic}")
             name = f"memory:{topic}"
-            self._host.on(*patterns, handler=self._reader(kind), qos="batched", name=name)
+            listening = self._host.on(
+                *patterns, handler=self._reader(kind), qos="batched", name=name
+            )
+            self._listening.append(listening)
+
+    async def aclose(self) -> None:
+        """Take no more, and answer what was taken."""
+        for listening in self._listening:
+            listening.close()
+        if self._running:
+            await asyncio.wait(self._running)
 
     def _reader(self, kind: type[MemoryRequest]) -> Callable[[Envelope], Awaitable[None]]:
         async def begin(envelope: Envelope) -> None:
             await self._slots.acquire()
             task = self._host.spawn(self._answer(kind, envelope), envelope.topic)
-            task.add_done_callback(lambda _: self._slots.release())
+            self._running.add(task)
+            task.add_done_callback(self._ended)
 
         return begin
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._slots.release()
 
     async def _answer(self, kind: type[MemoryRequest], envelope: Envelope) -> None:
         answer: Any

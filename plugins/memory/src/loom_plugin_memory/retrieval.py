@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from loom.contracts import Memories, MemoryItem, Retrieve, VectorIndex
 
-from loom_plugin_memory.texts import Said, by_words, said
+from loom_plugin_memory.texts import by_words, heads, read
 
 K = 60
 """The constant of reciprocal rank fusion, as its authors chose it."""
@@ -59,8 +59,7 @@ def retrieve(
     meaning: Meaning | None, weights: Weights,
 ) -> Memories:  # fmt: skip
     """What of *session* fits the request, best first; without a query, the newest."""
-    wanted = request.filters.items()
-    known = {one.id: one for one in said(db, session) if wanted <= one.metadata.items()}
+    known = heads(db, session, request.filters)
     limit = request.limit or FOUND
     if request.query.strip():
         depth = max(DEPTH, limit)
@@ -69,9 +68,11 @@ def retrieve(
         base = fused(words, near)
     else:
         base = dict.fromkeys(known, 1.0)
-    score = {id: worth * weights.of_age(now - known[id].time) for id, worth in base.items()}
-    best = sorted(score, key=lambda one: (-score[one], -known[one].time, -one))[:limit]
-    return Memories([_item(known[id], score[id]) for id in best])
+    score = {id: worth * weights.of_age(now - known[id]) for id, worth in base.items()}
+    best = sorted(score, key=lambda one: (-score[one], -known[one], -one))[:limit]
+    return Memories(
+        [MemoryItem(one.text, one.time, one.metadata, score[one.id]) for one in read(db, best)]
+    )
 
 
 def fused(*rankings: Sequence[int]) -> Mapping[int, float]:
@@ -81,7 +82,3 @@ def fused(*rankings: Sequence[int]) -> Mapping[int, float]:
         for rank, id in enumerate(ranking, 1):
             worth[id] = worth.get(id, 0.0) + 1 / (K + rank)
     return worth
-
-
-def _item(one: Said, score: float) -> MemoryItem:
-    return MemoryItem(one.text, one.time, one.metadata, score)

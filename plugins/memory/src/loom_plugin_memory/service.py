@@ -23,13 +23,15 @@ from loom_kernel import Health, Host
 
 from loom_plugin_memory.desk import NO_LABELS, Answer, Desk
 from loom_plugin_memory.embedding import Embedding
-from loom_plugin_memory.problems import Refusal
+from loom_plugin_memory.problems import Refusal, Stopped
 from loom_plugin_memory.retrieval import Weights
 from loom_plugin_memory.settings import Settings
 from loom_plugin_memory.store import Store
 
 WINDOW = 60.0
 """Seconds of the shortest window in which a plan may be a repetition."""
+LONGEST = 1_000_000
+"""Bytes of the longest answer."""
 T = TypeVar("T")
 M = TypeVar("M", bound=MemoryRequest)
 
@@ -44,6 +46,8 @@ class Service:
         self._embedder: Embedder | None = None
         self._desk: Desk | None = None
         self._embedding: Embedding | None = None
+        self._making: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     async def start(self) -> None:
         """Open the file.
@@ -59,7 +63,7 @@ class Service:
         store = await self._run(Store, self._host.paths.state)
         self._desk = Desk(store, embedder, self._index, weights, settings.max_sessions)
         self._embedding = Embedding(self._host, embedder, self._desk, self._run)
-        self._host.spawn(self._embedding.keep_up(), "embed")
+        self._making = self._host.spawn(self._embedding.keep_up(), "embed")
 
     def _index(self, source: VectorSource) -> VectorIndex:
         """Made in the thread, when the first vector is needed: its packages take their time."""
@@ -76,10 +80,11 @@ class Service:
 
         Raises:
             Refusal: it makes no sense, or is too much.
+            Stopped: too late.
             LoomError: it could not be written, or read.
         """
-        if self._desk is None or self._embedding is None:
-            raise RuntimeError("the service was not started")
+        if self._is_closed or self._desk is None or self._embedding is None:
+            raise Stopped
         request = checked(request)
         vector = None
         if isinstance(request, Retrieve) and request.query.strip():
@@ -89,6 +94,10 @@ class Service:
         answer = await self._run(self._desk.answer, owner, request, now, labels, vector)
         if isinstance(request, AppendEvent | SavePlan | SaveContext):
             self._embedding.call()
+        length = len(msgspec.json.encode(answer.data))
+        if length > LONGEST:
+            said = f"the answer has {length} bytes, {LONGEST} fit into an event; ask for less"
+            raise Refusal("BUDGET_EXCEEDED", said)
         return answer
 
     def health(self) -> Health:
@@ -100,14 +109,21 @@ class Service:
         return Health(not problem, said, {"vectors_made": float(self._embedding.made)})
 
     async def _run(self, act: Callable[..., T], *arguments: Any) -> T:
+        if self._is_closed:
+            raise Stopped
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: act(*arguments))
 
     async def aclose(self) -> None:
         """Finish what was begun, and close the file."""
+        if self._making is not None:
+            self._making.cancel()
+            await asyncio.wait([self._making])
+        self._is_closed = True
         try:
             if self._desk is not None:
-                await self._run(self._desk.close)
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._thread, self._desk.close)
         finally:
             if self._embedder is not None:
                 await self._embedder.aclose()

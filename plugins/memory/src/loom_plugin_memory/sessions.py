@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
+import msgspec
+
 from loom_plugin_memory.problems import Refusal
 from loom_plugin_memory.texts import forget, of_session
 
@@ -39,14 +41,14 @@ def open_session(db: sqlite3.Connection, owner: str, name: str, most: int) -> in
 def labels_of(db: sqlite3.Connection, session: int) -> frozenset[str]:
     """The labels of all that was ever written to the session."""
     row = db.execute("SELECT labels FROM session WHERE id = ?", (session,)).fetchone()
-    return frozenset(row[0].split("\n")) - {""} if row else frozenset()
+    return frozenset(msgspec.json.decode(row[0], type=list[str])) if row else frozenset()
 
 
 def add_labels(db: sqlite3.Connection, session: int, labels: Iterable[str]) -> None:
     """What is read from the session carries these labels too."""
     known = labels_of(db, session)
     if not known >= set(labels):
-        joined = "\n".join(sorted(known | set(labels)))
+        joined = msgspec.json.encode(sorted(known | set(labels)))
         db.execute("UPDATE session SET labels = ? WHERE id = ?", (joined, session))
 
 

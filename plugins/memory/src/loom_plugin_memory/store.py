@@ -20,7 +20,7 @@ FORMAT = 1
 TABLES = """
 CREATE TABLE session (id INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL,
     name TEXT NOT NULL, duplicates INTEGER NOT NULL DEFAULT 0,
-    labels TEXT NOT NULL DEFAULT '', UNIQUE (owner, name));
+    labels BLOB NOT NULL DEFAULT '[]', UNIQUE (owner, name));
 CREATE TABLE plan (id INTEGER PRIMARY KEY AUTOINCREMENT, session INTEGER NOT NULL,
     hash TEXT NOT NULL, subject TEXT NOT NULL, action TEXT NOT NULL, time REAL NOT NULL,
     body BLOB NOT NULL, UNIQUE (session, hash));

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -13,6 +13,7 @@ PART = 2048
 TERMS = 64
 """Words of a query that count."""
 _WORD = re.compile(r"\w+")
+_metadata = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -71,15 +72,30 @@ def of_session(db: sqlite3.Connection, session: int) -> list[int]:
     return _ids(db, "session = ?", (session,))
 
 
-def said(db: sqlite3.Connection, session: int, kind: str = "") -> list[Said]:
-    """What was said in the session, newest first."""
+def heads(db: sqlite3.Connection, session: int, wanted: Mapping[str, str]) -> dict[int, float]:
+    """When each text of the session was said that has the *wanted* metadata."""
+    if not wanted:
+        return dict(
+            db.execute("SELECT id, time FROM text WHERE session = ?", (session,)).fetchall()
+        )
+    rows = db.execute("SELECT id, time, metadata FROM text WHERE session = ?", (session,))
+    return {id: time for id, time, body in rows if wanted.items() <= _metadata(body).items()}
+
+
+def read(db: sqlite3.Connection, ids: Iterable[int]) -> list[Said]:
+    """These texts, in this order."""
+    select = "SELECT id, time, text, metadata FROM text WHERE id = ?"
+    return [_said(*db.execute(select, (id,)).fetchone()) for id in ids]
+
+
+def events(db: sqlite3.Connection, session: int, limit: int) -> list[Said]:
+    """The latest events of the session, in the order in which they happened."""
     rows = db.execute(
-        "SELECT id, time, text, metadata FROM text WHERE session = ? AND (? = '' OR kind = ?) "
-        "ORDER BY time DESC, id DESC",
-        (session, kind, kind),
+        "SELECT id, time, text, metadata FROM text WHERE session = ? AND kind = 'event' "
+        "ORDER BY time DESC, id DESC LIMIT ?",
+        (session, limit),
     )
-    decode = msgspec.json.Decoder(dict[str, str]).decode
-    return [Said(id, time, text, decode(body)) for id, time, text, body in rows]
+    return [_said(*row) for row in rows][::-1]
 
 
 def by_words(db: sqlite3.Connection, session: int, query: str) -> list[int]:
@@ -154,6 +170,10 @@ class Truth:
             "SELECT id, data FROM vector WHERE embedder = ? AND id > ? ORDER BY id LIMIT ?",
             (self.name, last, PART),
         ).fetchall()
+
+
+def _said(id: int, time: float, text: str, body: bytes) -> Said:
+    return Said(id, time, text, _metadata(body))
 
 
 def _ids(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> list[int]:

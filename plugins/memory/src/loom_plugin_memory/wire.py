@@ -22,8 +22,9 @@ from loom.contracts import (
     SavePlan,
     SummarizeEpisode,
 )
+from loom_kernel import LoomError
 
-from loom_plugin_memory.problems import Refusal
+from loom_plugin_memory.problems import Refusal, Stopped
 from loom_plugin_memory.service import Service
 
 SERVICE = "loom.memory.v1.MemoryService"
@@ -61,8 +62,10 @@ def _answer(
             if error.code == "BUDGET_EXCEEDED":
                 raise Refused("RESOURCE_EXHAUSTED", str(error)) from None
             raise ProtocolError("INVALID_ARGUMENT", str(error)) from None
-        except OSError as error:
-            raise BridgeError("UNAVAILABLE", str(error)) from error
+        except Stopped as error:
+            raise BridgeError("UNAVAILABLE", str(error)) from None
+        except LoomError as error:  # of the disk
+            raise BridgeError("INTERNAL", str(error)) from error
         return write(name, found.data)
 
     return answer

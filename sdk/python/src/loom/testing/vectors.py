@@ -310,7 +310,8 @@ def check_against_model(
                 if kind == "change":
                     bench.change(rest[0], rest[1] - rest[0].keys())
                 elif kind == "search":
-                    bench.check(*rest, recall=recall)
+                    query, limit, among = rest
+                    bench.check(query, limit, among, recall)
                 else:
                     bench.reopen(saved=rest[0])
         finally:
