@@ -22,6 +22,7 @@ MORE_DOORS = (
     "loom.contracts",
     "loom.hosting",
     "loom.instance",
+    "loom.memory",
     "loom.pins",
     "loom.plugin",
     "loom.plugin.wire",

@@ -73,6 +73,9 @@ class Plan:
         if kind == "journal":
             journal = (sys.executable, "-m", "tests.bench.journal", rest, str(self.seconds))
             return Case(name, journal, ROOT)
+        if kind == "vectors":
+            vectors = (sys.executable, "-m", "tests.bench.vectors", rest, str(self.seconds))
+            return Case(name, vectors, ROOT)
         if kind == "bridge":
             scenario, _, system = rest.partition("/")
             if "javascript" in system and shutil.which("node") is None:

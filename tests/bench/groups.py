@@ -232,5 +232,18 @@ GROUPS = (
             Row("Loom, wake one", "idle/agents", "wake_us", "idle/tasks"),
         ),
     ),
+    Group(
+        "vectors",
+        "The ten nearest of 100,000 vectors of 384 numbers",
+        (
+            Row("limit: numpy, the product alone", "vectors/dot", "p50_us"),
+            Row("Loom, exact", "vectors/exact", "p50_us", "vectors/dot", at_most(1.2, 1.1)),
+            Row("Loom, exact, among 1,600", "vectors/exact-session", "p50_us", "vectors/dot"),
+            Row("limit: FAISS, flat", "vectors/raw-faiss", "p50_us"),
+            Row("Loom, faiss", "vectors/faiss", "p50_us", "vectors/raw-faiss", at_most(1.2, 1.1)),
+            Row("Loom, faiss, among 1,600", "vectors/faiss-session", "p50_us", "vectors/raw-faiss"),
+        ),
+        "One query after the other, in one thread; median.",
+    ),
     *BRIDGE,
 )  # fmt: skip

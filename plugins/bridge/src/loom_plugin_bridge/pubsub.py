@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 import grpc
 import msgspec
 from google.protobuf.message import DecodeError, Message
-from loom.bridge import BridgeError, ProtocolError, Refused, messages
+from loom.bridge import ProtocolError, Refused
 from loom.bridge.carriers.grpc import QOS_NAMES, read_fields, write_event
-from loom_kernel import (
-    BackpressureTimeout,
-    BusClosed,
-    Encoded,
-    Envelope,
-    HopLimitExceeded,
-    Host,
-    LoomError,
-    PayloadTooLarge,
-    Subscription,
-    matches,
-)
+from loom_kernel import Encoded, Envelope, Host, Subscription, matches
 from loom_proto import pubsub_pb2 as pb
 
-from loom_plugin_bridge.carriers.grpc import Handlers, origin_of, set_status, token_of
+from loom_plugin_bridge.answering import answered
+from loom_plugin_bridge.carriers.grpc import Handlers, origin_of, token_of
 from loom_plugin_bridge.publishing import problem_of_head
 
 BATCH = 256
@@ -36,12 +25,6 @@ SUBSCRIPTIONS = 100
 """How many a client may have open: fewer than one connection has streams."""
 PATTERNS = 256
 CAPACITY = 65_536
-_CODES: dict[type[Exception], messages.FailureCode] = {
-    PayloadTooLarge: "RESOURCE_EXHAUSTED",
-    BackpressureTimeout: "RESOURCE_EXHAUSTED",
-    HopLimitExceeded: "FAILED_PRECONDITION",
-    BusClosed: "UNAVAILABLE",
-}
 _check_json = msgspec.json.Decoder(msgspec.Raw).decode
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -102,27 +85,12 @@ class EventBus:
         self, kind: type[Request], answer: Callable[[Client, Request], Awaitable[Message]]
     ) -> Any:
         async def handle(body: bytes, context: Context) -> bytes:
-            with self._answered(context):
+            with answered(self._host, context):
                 client = self._authenticate(token_of(context), origin_of(context))
                 return (await answer(client, _parsed(kind, body))).SerializeToString()
             return b""
 
         return grpc.unary_unary_rpc_method_handler(handle)
-
-    @contextmanager
-    def _answered(self, context: Context) -> Iterator[None]:
-        """Let the call end with the status of what went wrong inside."""
-        try:
-            yield
-        except BridgeError as error:
-            set_status(context, error)
-        except (LoomError, ValueError) as error:
-            code = _CODES.get(type(error), "INVALID_ARGUMENT")
-            set_status(context, BridgeError(code, str(error)))
-        except Exception as error:  # a client is told that it failed, and not how
-            self._host.log.exception("a call failed")
-            self._host.tell_error("ACTION_ERROR", error)
-            set_status(context, BridgeError("INTERNAL", "the call failed; the log has the reason"))
 
     async def _publish(self, client: Client, request: pb.PublishRequest) -> pb.PublishResponse:
         fields = read_fields(request.fields)
@@ -161,7 +129,7 @@ class EventBus:
     # -- subscriptions -----------------------------------------------------------------------
 
     async def _subscribe(self, body: bytes, context: Context) -> AsyncIterator[bytes]:
-        with self._answered(context):
+        with answered(self._host, context):
             client = self._authenticate(token_of(context), origin_of(context))
             request = _parsed(pb.SubscribeRequest, body)
             self._check(client, request)

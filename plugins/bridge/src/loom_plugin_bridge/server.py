@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loom.bridge import FRAMES_SOCKET, GRPC_SOCKET, LOCAL_TOKEN, WEBSOCKET_SOCKET
-from loom.contracts import Ticket
+from loom.contracts import RemoteMethod, Ticket
 from loom_kernel import Envelope, Host, detached
 
 from loom_plugin_bridge.access import Grant
 from loom_plugin_bridge.door import Door
 from loom_plugin_bridge.listener import FramesListener
+from loom_plugin_bridge.services import Services
 from loom_plugin_bridge.sessions import Sessions
 from loom_plugin_bridge.settings import Settings
 from loom_plugin_bridge.tokens import Tokens
+
+if TYPE_CHECKING:
+    from loom_plugin_bridge.carriers.grpc import GrpcListener
 
 
 class Server:
@@ -28,6 +34,8 @@ class Server:
         self._settings: Settings = host.settings
         self._tokens = Tokens(folder, host.clock.time)
         self.sessions = Sessions(host, self._tokens, self._settings)
+        self._services = Services(self._tell_of_services)
+        self._grpc: GrpcListener | None = None
         self._late = AsyncExitStack()
         self._door = Door(host, self.sessions, self._tokens, patience=self._settings.handshake)
 
@@ -57,6 +65,7 @@ class Server:
         from loom_plugin_bridge.carriers.grpc import GrpcListener, GrpcSettings
         from loom_plugin_bridge.plain import PlainClients
         from loom_plugin_bridge.pubsub import EventBus
+        from loom_plugin_bridge.remote import RemoteServices
 
         settings = self._settings
         plain = PlainClients(self._host, self._door, self._tokens)
@@ -70,7 +79,10 @@ class Server:
             reflection=settings.reflection,
             max_frame=settings.max_frame,
         )
-        grpc = GrpcListener(self._host, self._door, listening, events.handlers)
+        remote = RemoteServices(self._host, self._services, plain.authenticate)
+        grpc = GrpcListener(self._host, self._door, listening, events.handlers, remote)
+        self._grpc = grpc
+        await self._tell(grpc)
         await grpc.start()
         stack.push_async_callback(grpc.aclose)
         self._host.spawn(plain.watch(events.drop), "plain clients")
@@ -102,6 +114,22 @@ class Server:
     def withdraw(self, name: str) -> None:
         """Let nobody in any more with what was issued under *name*."""
         self._tokens.withdraw(name)
+
+    def serve(
+        self, service: str, methods: Mapping[str, RemoteMethod], code: str
+    ) -> Callable[[], None]:
+        """See `loom.contracts.Bridge`."""
+        return self._services.add(service, methods, code)
+
+    def _tell_of_services(self) -> None:
+        if self._grpc is not None:
+            self._host.spawn(self._tell(self._grpc), "services")
+
+    async def _tell(self, grpc: GrpcListener) -> None:
+        """Let clients know which services of others there are, and what they look like."""
+        for module in self._services.code:
+            await asyncio.to_thread(import_module, module)
+        await grpc.tell(self._services.names)
 
 
 def _file(name: str) -> Path | None:

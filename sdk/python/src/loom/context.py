@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from random import Random
-from typing import Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import msgspec
 from loom_kernel import (
@@ -28,6 +28,9 @@ from loom.contracts import (
     Tools,
 )
 from loom.provider import find_remote_tools
+
+if TYPE_CHECKING:
+    from loom.memory import Memory
 
 MARKS = "$once"
 """Where in the state the marks of `Context.once` are."""
@@ -106,6 +109,13 @@ class Context:
         self.clock = HandlingClock(host.clock)
         """The runtime's clock. What it said while an event was handled is known to a replay."""
         self._chance = Random()
+
+    @property
+    def memory(self) -> Memory:
+        """What the agent remembers in its session `main`; `memory.session(id)` is another one."""
+        from loom.memory import Memory
+
+        return Memory(self)
 
     @property
     def random(self) -> Random:

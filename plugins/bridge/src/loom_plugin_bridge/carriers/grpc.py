@@ -15,7 +15,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import ErrorInfo  # type: ignore[import-untyped]  # it has no marker
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # the same
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection_pb2_grpc
 from grpc_status import rpc_status
 from loom.bridge import BridgeError, Carrier, Peer, ProtocolError, messages
 from loom.bridge.carriers.grpc import (
@@ -33,6 +33,7 @@ from loom.sockets import reachable
 from loom_kernel import ConfigError, Host, LoomError, private_dir
 from loom_proto import bridge_pb2, pubsub_pb2
 
+from loom_plugin_bridge.carriers.reflection import Reflection
 from loom_plugin_bridge.carriers.threads import giving_way
 
 SESSIONS: str = bridge_pb2.DESCRIPTOR.services_by_name["BridgeService"].full_name
@@ -76,17 +77,25 @@ class GrpcSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GrpcListener:
-    """Listens from `start` until `aclose`. *events* are the handlers of EventBusService."""
+    """Listens from `start` until `aclose`. *events* are the handlers of EventBusService.
+
+    *more* answers the calls of other services, of which `tell` says that they are there.
+    """
 
     def __init__(
-        self, host: Host, door: Door, settings: GrpcSettings, events: Handlers | None = None
-    ) -> None:
+        self, host: Host, door: Door, settings: GrpcSettings, events: Handlers | None = None,
+        more: grpc.GenericRpcHandler | None = None,
+    ) -> None:  # fmt: skip
         self.port = 0
         """The TCP port, once it is known."""
         self._host = host
         self._door = door
         self._settings = settings
         self._events = events or {}
+        self._more = more
+        self._own: list[str] = []
+        self._others: set[str] = set()
+        self._reflection: Reflection | None = None
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._stack = ExitStack()
@@ -111,7 +120,10 @@ class GrpcListener:
         for name, handlers in services.items():
             generic = grpc.method_handlers_generic_handler(name, handlers)
             server.add_generic_rpc_handlers((generic,))
-        await self._add_signs(server, list(services))
+        if self._more is not None:
+            server.add_generic_rpc_handlers((self._more,))
+        self._own = list(services)
+        await self._add_signs(server)
         try:
             self._listen(server)
         except BaseException:
@@ -119,14 +131,25 @@ class GrpcListener:
             raise
         await server.start()
 
-    async def _add_signs(self, server: grpc.aio.Server, services: list[str]) -> None:
+    async def _add_signs(self, server: grpc.aio.Server) -> None:
         """Health for every service, and reflection if it is wanted."""
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        for name in ["", *services]:
+        for name in ["", *self._own]:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         if self._settings.reflection:
-            names = [*services, health.SERVICE_NAME, reflection.SERVICE_NAME]
-            reflection.enable_server_reflection(names, server)
+            self._reflection = Reflection([*self._own, *sorted(self._others)])
+            add: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
+            add(self._reflection, server)
+
+    async def tell(self, others: list[str]) -> None:
+        """These other services are there now."""
+        if self._reflection is not None:
+            self._reflection.replace([*self._own, *others])
+        for name in self._others - set(others):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
+        for name in set(others) - self._others:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._others = set(others)
 
     def _listen(self, server: grpc.aio.Server) -> None:
         if self._settings.path is not None:

@@ -6,5 +6,21 @@
 from __future__ import annotations
 
 from loom.testing.hosts import check_host_adapter
+from loom.testing.vectors import (
+    KeptVectors,
+    check_against_model,
+    check_kills,
+    check_many,
+    check_vector_index,
+    random_vectors,
+)
 
-__all__ = ["check_host_adapter"]
+__all__ = [
+    "KeptVectors",
+    "check_against_model",
+    "check_host_adapter",
+    "check_kills",
+    "check_many",
+    "check_vector_index",
+    "random_vectors",
+]
