@@ -102,6 +102,16 @@ async def test_what_a_tool_read_labels_what_an_agent_in_another_process_causes(s
     assert (await site.told("told.after")).labels == {"untrusted"}
 
 
+@pytest.mark.feature("TOOL-07")
+async def test_the_tools_of_an_agent_that_left_are_not_there_any_more(site: Site) -> None:
+    async with started(site, "researcher", capabilities=[search]):
+        await wait_until(lambda: site.record("researcher").capabilities != ())
+    reply = await site.host.request("tool.list", {"provider": "agent"})
+    assert reply.data["tools"] == []
+    result = await call_tool(site.host, ToolCall("research.search", {"query": "loom"}))
+    assert result.code in ("CAPABILITY_ERROR", "PROVIDER_UNAVAILABLE")
+
+
 PAGE = ToolDescriptor("page:read", "", {}, labels=("untrusted",))
 
 

@@ -22,6 +22,7 @@ from loom.contracts.approvals import (
     ApprovalState,
     Capsule,
     Decision,
+    Permits,
     Preparation,
     canonical,
 )
@@ -113,6 +114,7 @@ __all__ = [
     "Mailboxes",
     "Member",
     "Outcome",
+    "Permits",
     "Preparation",
     "Provider",
     "Reject",
