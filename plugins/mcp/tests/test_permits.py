@@ -10,7 +10,7 @@ import pytest
 from loom_kernel import Envelope, Host, RequestTimeout
 from loom_kernel.testing import EventRecorder, wait_until
 
-from plugins.mcp.tests.house import PATIENCE, House, open_house, scripted
+from plugins.mcp.tests.house import PATIENCE, SCRIPTED, House, open_house, scripted
 
 pytestmark = [pytest.mark.anyio, pytest.mark.feature("MCP-05", "SEC-05")]
 READ: dict[str, Any] = {"server": "one", "uri": "memo://one"}
@@ -123,3 +123,23 @@ async def test_who_asks_no_longer_is_not_asked_about(tmp_path: Path) -> None:
             await house.agent.request("mcp.resource.read", READ, timeout=0.3)
         await wait_until(lambda: decided.on("approval.decided"))
         assert (await house.ask("approval.list"))["approvals"] == []
+
+
+@pytest.mark.feature("SEC-04")
+async def test_who_is_asked_about_a_tool_sees_which_server_and_what_it_can_reach(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    table = scripted("plain", write=[str(folder)], env={"NOTES_KEY": "canary"})
+    async with open_house(tmp_path, grants={}, one=table) as house:
+        calling = house.agent.spawn(house.call("one:echo", text="hi"), "call")
+        question = await asked(house)
+        text = question["text"]
+        for part in ("hand it to echo (definition ", "of the MCP server one, which says that it is",
+                     str(SCRIPTED), f"write {folder}", "has no network",
+                     "with variables: NOTES_KEY", f"depends on: {SCRIPTED} ("):  # fmt: skip
+            assert part in text
+        assert "canary" not in text
+        await house.ask("approval.decide", id=question["id"], allow=True)
+        assert (await calling).code == "ACTION_OK"

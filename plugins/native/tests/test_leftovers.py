@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -27,12 +27,12 @@ def drafts(folder: Path) -> list[Path]:
 async def leave_draft(folder: Path, state: Path) -> None:
     """Kill a writer until it leaves one: it may have finished just before."""
     for _ in range(TRIES):
-        writer = subprocess.Popen([sys.executable, WRITER, folder, state])
+        writer = await asyncio.create_subprocess_exec(sys.executable, WRITER, folder, state)
         try:
             await wait_until(lambda: drafts(folder), every=0.0005)
         finally:
             writer.kill()
-            assert writer.wait() == -signal.SIGKILL
+            assert await writer.wait() == -signal.SIGKILL
         if drafts(folder):
             return
     pytest.fail(f"{TRIES} writers were killed, and none amid a write")

@@ -170,8 +170,8 @@ class Call(Message):
     """The caller's own number for it."""
     call: ToolCall
     cause: int = 0
-    """Of the client's: the delivery, or call, whose handling calls. Of the server's: by which number
-    the client names this call as the cause of what it says while it runs it."""
+    """Of the client's: the number of the delivery, or call, whose handling calls. Of the server's:
+    by which number the client names this call as the cause of what it says while it runs it."""
 
 
 class Result(Message):
