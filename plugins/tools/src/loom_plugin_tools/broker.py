@@ -221,7 +221,9 @@ class Broker:
         task = asyncio.current_task()
         if why is None or task is None:
             raise asyncio.CancelledError
-        task.uncancel()
+        if task.uncancel():  # somebody else ended it too: their cancel goes on after the outcome
+            task.uncancel()
+            task.cancel()
         failure = ToolFailure(why.message, {"reason": "cancelled"})
         return ToolResult(call.id, "ACTION_ERROR", error=failure)
 
