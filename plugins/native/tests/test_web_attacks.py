@@ -104,6 +104,17 @@ async def resolve(host: str, port: int) -> list[str]:
     return [str(where[0]) for *_, where in found]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_name_with_one_address_that_is_near_is_refused(order: int) -> None:
+    addresses = ["93.184.216.34", "2606:2800:220:1::1", "127.0.0.1"][::order]
+
+    async def mixed(host: str, port: int) -> list[str]:
+        return addresses
+
+    with pytest.raises(Refused, match="not on the public internet"):
+        await Guard(resolve=mixed).addresses("mixed.test", 80)
+
+
 async def test_no_url_leads_to_what_is_near() -> None:
     async with Site({}) as near:
         urls = corpus(near.port)

@@ -98,7 +98,7 @@ def test_what_expired_while_no_loom_ran_is_not_approved_any_more(tmp_path: Path)
             assert len(await desk.questions()) == 1
             await desk.owner.clock.sleep(61.0)
             assert await desk.questions() == []
-            assert "has expired" in str(await desk.decide(id))
+            assert "let it be asked again" in str(await desk.decide(id))
             assert desk.ran == []
 
     id = run_virtual(leave)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from loom.contracts import ToolCall
-from loom_kernel.testing import running
+from loom_kernel.testing import running, wait_until
 
 from plugins.tools.tests.conftest import Workshop
 
@@ -42,6 +43,30 @@ async def test_over_the_size_the_largest_are_forgotten_first() -> None:
 async def test_one_that_is_larger_than_all_that_is_kept_puts_out_no_other() -> None:
     sizes = {"small": 100, "huge": KEPT + 1, "later": 100}
     assert await runs_of(KEPT, sizes, ["small", "later", "huge", "small"]) == ["huge"]
+
+
+async def test_a_call_that_runs_is_not_forgotten_however_many_follow() -> None:
+    config = {"plugins": {"tools": {"remembered": 1, "remembered_bytes": 0}}}
+    async with running("tools", config=config) as runtime:
+        workshop = Workshop(runtime)
+        release = asyncio.Event()
+
+        async def slow(call: ToolCall) -> str:
+            await release.wait()
+            return "done"
+
+        workshop.offer("slow", slow)
+        workshop.offer("quick")
+        await workshop.open()
+        first = workshop.caller.spawn(workshop.call("slow", id="one"), "call")
+        await wait_until(lambda: len(workshop.ran) == 1)
+        for number in range(5):
+            await workshop.call("quick", id=f"c{number}")
+        again = workshop.caller.spawn(workshop.call("slow", id="one"), "again")
+        await wait_until(lambda: runtime.health()["tools"].metrics["repeated"] == 1)
+        release.set()
+        assert (await first).output == (await again).output == "done"
+        assert [call.id for call in workshop.ran].count("one") == 1
 
 
 async def test_what_is_forgotten_makes_room() -> None:
