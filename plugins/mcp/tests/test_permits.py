@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
 async def asked(house: House) -> dict[str, Any]:
     """The question that waits."""
     found: list[Any] = []
-    while not found:  # each look is a round of the bus
-        found = (await house.ask("approval.list"))["approvals"]
+    async with asyncio.timeout(PATIENCE):
+        while not found:  # each look is a round of the bus
+            found = (await house.ask("approval.list"))["approvals"]
     (one,) = found
     return {"id": one.id, "text": one.text}
 
@@ -92,13 +94,30 @@ async def test_a_grant_is_for_what_it_names(
 async def test_a_rule_and_a_halt_deny_it(tmp_path: Path) -> None:
     async with open_house(tmp_path, one=scripted("plain")) as house:
         assert (await house.ask("mcp.resource.read", house.agent, **READ))["code"] == "ACTION_OK"
-        rule = {"effect": "deny", "tool": "mcp.resource.*", "principal": "agent"}
+        rule: dict[str, Any] = {"effect": "deny", "tool": "mcp.resource.*", "principal": "agent"}
         await house.ask("rule.add", **rule)
         denied = await house.ask("mcp.resource.read", house.agent, **READ)
         assert denied["code"] == "PERMISSION_DENIED"
         assert (await house.ask("mcp.resource.read", **READ))["code"] == "ACTION_OK"
         await house.ask("halt.call")
         assert (await house.ask("mcp.resource.read", **READ))["code"] == "PERMISSION_DENIED"
+
+
+async def test_what_led_to_it_counts_where_the_server_reaches_others(tmp_path: Path) -> None:
+    table = scripted("plain", network=True)
+    async with open_house(tmp_path, one=table) as house:
+
+        async def read(*labels: str) -> Any:
+            topic = "mcp.resource.read"
+            return (await house.agent.request(topic, READ, timeout=PATIENCE, labels=labels)).data
+
+        assert (await read())["code"] == "ACTION_OK"
+        assert (await read("local-only"))["code"] == "PERMISSION_DENIED"
+        asking = house.agent.spawn(read("untrusted"), "ask")
+        question = await asked(house)
+        assert "words of strangers led to this, and it needs net" in question["text"]
+        await house.ask("approval.decide", id=question["id"], allow=False)
+        assert (await asking)["code"] == "APPROVAL_DENIED"
 
 
 async def test_what_it_brings_labels_whoever_asked(tmp_path: Path) -> None:

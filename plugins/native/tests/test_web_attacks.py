@@ -104,6 +104,24 @@ async def resolve(host: str, port: int) -> list[str]:
     return [str(where[0]) for *_, where in found]
 
 
+@pytest.mark.parametrize(
+    ("leads", "said"),
+    [
+        ("http://me:secret@127.0.0.1/", "a user or a password"),
+        ("file:///etc/passwd", "not of the web"),
+        ("http://127.0.0.1:0/", "the port 0"),
+    ],
+)
+async def test_where_a_redirect_leads_is_looked_at_before_it_is_followed(
+    leads: str, said: str
+) -> None:
+    async with Site({"/": redirect(leads)}) as site:
+        client = Client(Guard(networks=["127.0.0.1/32"]), seconds=5)
+        with pytest.raises(Refused, match=said):
+            await client.get(site.url())
+        assert site.connections == 1
+
+
 @pytest.mark.parametrize("order", [1, -1])
 async def test_a_name_with_one_address_that_is_near_is_refused(order: int) -> None:
     addresses = ["93.184.216.34", "2606:2800:220:1::1", "127.0.0.1"][::order]

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from loom.bridge import messages
 from loom.contracts import Journal, Reject, Retry
-from loom_kernel import Envelope, Host, LoomError, Subscription, decode_json
+from loom_kernel import Host, LoomError, Subscription, decode_json
 
 from loom_plugin_bridge.access import Grant, Scope
 from loom_plugin_bridge.causes import Causes

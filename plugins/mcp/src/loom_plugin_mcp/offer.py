@@ -92,8 +92,8 @@ class Offer:
         known, launch = client.server_info, self._launch
         says = clean(f"{known.name} {known.version}", 128) if known is not None else "nothing"
         return Preparation(
-            summary=f"hand it to {tool.name} (definition {tool.fingerprint[:16]}) of the MCP server "
-            f"{self._server.name}, which says that it is {says!r}; {launch.sentence()}",
+            summary=f"hand it to {tool.name} (definition {tool.fingerprint[:16]}) of the MCP "
+            f"server {self._server.name}, which says that it is {says!r}; {launch.sentence()}",
             cwd=launch.cwd, environment=launch.environment, files=launch.files,
         )  # fmt: skip
 
