@@ -162,3 +162,13 @@ async def test_who_is_asked_about_a_tool_sees_which_server_and_what_it_can_reach
         assert "canary" not in text
         await house.ask("approval.decide", id=question["id"], allow=True)
         assert (await calling).code == "ACTION_OK"
+
+
+async def test_what_is_too_large_is_not_handed_on(tmp_path: Path) -> None:
+    settings = {"max_result": 1024}
+    async with open_house(tmp_path, settings=settings, one=scripted("plain")) as house:
+        for length, code in ((100, "ACTION_OK"), (1024, "ACTION_ERROR")):
+            data = {"server": "one", "name": "greet", "arguments": {"who": "x" * length}}
+            answer = await house.agent.request("mcp.prompt.get", data, timeout=PATIENCE)
+            assert answer.data["code"] == code
+        assert "at most 1024 are taken" in answer.data["message"]
