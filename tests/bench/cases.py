@@ -65,17 +65,11 @@ class Plan:
             return self._start(name)
         if kind == "desktop":
             return self._desktop(name)
-        if kind == "tools":
+        if kind in ("tools", "journal", "vectors"):
             if rest in ("bubblewrap", "sandbox") and shutil.which("bwrap") is None:
                 return "there is no bubblewrap"
-            tools = (sys.executable, "-m", "tests.bench.tools", rest, str(self.seconds))
-            return Case(name, tools, ROOT)
-        if kind == "journal":
-            journal = (sys.executable, "-m", "tests.bench.journal", rest, str(self.seconds))
-            return Case(name, journal, ROOT)
-        if kind == "vectors":
-            vectors = (sys.executable, "-m", "tests.bench.vectors", rest, str(self.seconds))
-            return Case(name, vectors, ROOT)
+            module = (sys.executable, "-m", f"tests.bench.{kind}", rest, str(self.seconds))
+            return Case(name, module, ROOT)
         if kind == "bridge":
             scenario, _, system = rest.partition("/")
             if "javascript" in system and shutil.which("node") is None:

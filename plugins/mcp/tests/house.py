@@ -102,16 +102,24 @@ class House:
             await self.events.wait_for("tool.provider.*", count, timeout=PATIENCE)
 
 
-GRANTED = {"grants": {"*": ["mcp", "net"]}}
+GRANTED = {"grants": {"*": ["mcp", "mcp.resource", "mcp.prompt", "net"]}}
 """Everybody may call what servers offer: these tests are about the servers."""
 
 
 @asynccontextmanager
 async def open_house(
-    folder: Path, *plugins: str, trusted: bool = True, settings: Any = None, **servers: Any
+    folder: Path,
+    *plugins: str,
+    trusted: bool = True,
+    settings: Any = None,
+    grants: Any = None,
+    **servers: Any,
 ) -> AsyncIterator[House]:
     """A runtime with *servers*; they are accepted as they are, unless not *trusted*."""
-    own = {"mcp": {**QUICK, **(settings or {})}, "tools": GRANTED}
+    own = {
+        "mcp": {**QUICK, **(settings or {})},
+        "tools": {"grants": grants} if grants is not None else GRANTED,
+    }
     config = {"mcp": servers, "plugins": own}
     async with running(
         "tools", "sandbox", "mcp", *plugins, config=config, project=folder

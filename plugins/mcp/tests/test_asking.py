@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from loom.contracts import Approvals, Decision
 from loom_kernel import Envelope
+from loom_kernel.testing import wait_until
 
 from plugins.mcp.tests.house import PATIENCE, House, open_house, scripted
 
@@ -78,6 +79,27 @@ async def test_a_person_may_decline(tmp_path: Path) -> None:
         attend(house, person)
         assert await house.text("one:elicit") == '{"result": {"action": "decline"}}'
         assert person.asked
+
+
+async def test_a_person_is_asked_one_question_of_a_server_at_a_time(tmp_path: Path) -> None:
+    class Slow(Person):
+        decides = asyncio.Event()
+
+        async def ask(self, *question: Any) -> Decision:
+            decision = await super().ask(*question)
+            await self.decides.wait()
+            return decision
+
+    person = Slow(allow=True, answer={"name": "Ada"})
+    async with open_house(tmp_path, one=official(elicitation="ask")) as house:
+        attend(house, person)
+        first = house.agent.spawn(house.text("one:greet"), "first")
+        await wait_until(lambda: len(person.asked) == 1, timeout=PATIENCE)
+        for _ in range(3):
+            assert "Ada" not in str(await house.call("one:greet"))
+        assert len(person.asked) == 1
+        person.decides.set()
+        assert await first == "hello Ada"
 
 
 async def test_without_a_model_or_an_answer_it_is_refused(tmp_path: Path) -> None:

@@ -144,6 +144,7 @@ async def test_schemas_that_would_keep_us_busy_are_not_run(tmp_path: Path) -> No
         assert regex == {"type": "string", "x-pattern": "^(a+)+$"}
 
 
+@pytest.mark.feature("MCP-04")
 async def test_silence_ends_the_start_and_then_the_server(tmp_path: Path) -> None:
     mark = new_mark()
     server = scripted("silent", env={"MARK": mark})

@@ -122,6 +122,16 @@ async def test_a_version_that_we_do_not_speak_is_a_clear_error(tmp_path: Path) -
         assert "Unsupported protocol version from the server: 1999-01-01" in found["message"]
 
 
+@pytest.mark.feature("MCP-02")
+async def test_a_server_does_not_speak_another_version_than_its_owner_wants(tmp_path: Path) -> None:
+    table = scripted("plain", protocol="2026-07-28")
+    async with open_house(tmp_path, trusted=False, old=table) as house:
+        found = await house.ask("mcp.server.inspect", server="old")
+        assert found["code"] == "ACTION_ERROR"
+        assert "it speaks 2025-" in found["message"]
+        assert "'2026-07-28'" in found["message"]
+
+
 @pytest.mark.feature("MCP-03")
 async def test_failures_are_told_apart(tmp_path: Path) -> None:
     async with open_house(tmp_path, one=scripted("plain", timeout=0.5)) as house:

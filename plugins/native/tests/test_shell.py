@@ -17,7 +17,7 @@ from loom_kernel import ConfigError, Runtime
 from loom_kernel.testing import wait_until
 from loom_plugin_native.shell.defaults import DEFAULTS
 from loom_plugin_native.shell.grammar import ArgumentRefused, Grammar
-from loom_plugin_native.shell.programs import ProgramRefused, read_programs
+from loom_plugin_native.shell.programs import NAME, ProgramRefused, read_programs
 
 from plugins.native.tests.granted import granted, provider_of
 
@@ -196,6 +196,21 @@ def test_a_program_that_was_changed_does_not_run(tmp_path: Path) -> None:
     tool.write_text("#!/bin/sh\necho evil\n")
     with pytest.raises(ProgramRefused, match="has changed"):
         programs.get("tool")
+
+
+def test_a_link_of_the_system_to_a_program_of_another_name_does_not_run() -> None:
+    """`busybox` and its like do what their name says; a grammar is for one program."""
+    links = [
+        path
+        for path in Path("/usr/bin").iterdir()
+        if NAME.fullmatch(path.name) and path.is_symlink() and path.resolve().is_file()
+        if path.resolve().name != path.name
+    ]
+    assert links, "every system has some: awk, vi, python3"
+    programs = read_programs([], {link.name: {"options": "any"} for link in links})
+    for link in links:
+        with pytest.raises(ProgramRefused, match="under another name"):
+            programs.get(link.name)
 
 
 def test_a_program_that_others_can_change_does_not_run(tmp_path: Path) -> None:

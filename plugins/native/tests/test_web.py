@@ -279,7 +279,7 @@ async def test_without_a_key_nothing_is_invented(
     assert site.connections == 0
 
 
-@pytest.mark.feature("NAT-03")
+@pytest.mark.feature("NAT-03", "SEC-08")
 async def test_a_key_may_lie_in_a_file_of_its_owner(
     runtime: Runtime, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +297,7 @@ async def test_a_key_may_lie_in_a_file_of_its_owner(
     assert result.output == {"query": "fish", "count": 0, "results": []}
 
 
+@pytest.mark.feature("SEC-08")
 async def test_a_key_in_the_settings_is_refused_unseen() -> None:
     config = {"plugins": {"native": {"brave_key": KEY}}}
     async with granted("native", config=config, strict=False) as runtime:

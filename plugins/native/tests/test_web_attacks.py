@@ -10,10 +10,13 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import product
 
 import pytest
+from loom import call_tool
+from loom.contracts import ToolCall
 from loom_plugin_native.web.addresses import is_public
 from loom_plugin_native.web.client import Client, FetchFailed
 from loom_plugin_native.web.guard import Guard, Refused, Resolve
 
+from plugins.native.tests.granted import granted
 from plugins.native.tests.site import Site, answer, redirect
 
 pytestmark = [
@@ -104,6 +107,35 @@ async def resolve(host: str, port: int) -> list[str]:
     return [str(where[0]) for *_, where in found]
 
 
+@pytest.mark.parametrize(
+    ("leads", "said"),
+    [
+        ("http://me:secret@127.0.0.1/", "a user or a password"),
+        ("file:///etc/passwd", "not of the web"),
+        ("http://127.0.0.1:0/", "the port 0"),
+    ],
+)
+async def test_where_a_redirect_leads_is_looked_at_before_it_is_followed(
+    leads: str, said: str
+) -> None:
+    async with Site({"/": redirect(leads)}) as site:
+        client = Client(Guard(networks=["127.0.0.1/32"]), seconds=5)
+        with pytest.raises(Refused, match=said):
+            await client.get(site.url())
+        assert site.connections == 1
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_name_with_one_address_that_is_near_is_refused(order: int) -> None:
+    addresses = ["93.184.216.34", "2606:2800:220:1::1", "127.0.0.1"][::order]
+
+    async def mixed(host: str, port: int) -> list[str]:
+        return addresses
+
+    with pytest.raises(Refused, match="not on the public internet"):
+        await Guard(resolve=mixed).addresses("mixed.test", 80)
+
+
 async def test_no_url_leads_to_what_is_near() -> None:
     async with Site({}) as near:
         urls = corpus(near.port)
@@ -176,3 +208,15 @@ def test_what_is_not_public(text: str) -> None:
         number = int(address)
         for prefix in (0xFFFF << 32, 0, 0x64FF9B << 96, (0x2002 << 112) + (number << 80)):
             assert not is_public(IPv6Address(prefix + (0 if prefix >> 112 else number)))
+
+
+@pytest.mark.feature("SEC-08")
+async def test_a_key_follows_no_redirect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAVE_API_KEY", "BSAcanary-4d7e91f2c8b6")
+    async with Site({"/elsewhere": answer('{"web": null}')}) as site:
+        site.put("/res/v1/web/search", redirect(site.url("/elsewhere")))
+        settings = {"web_addresses": ["127.0.0.1/32"], "brave_url": site.url("")}
+        async with granted("native", "tools", config={"plugins": {"native": settings}}) as runtime:
+            call = ToolCall("web:search", {"query": "fish"})
+            assert not (await call_tool(runtime.host("caller"), call)).is_ok
+        assert len(site.asked) == 1

@@ -58,6 +58,7 @@ async def test_its_tools_are_withdrawn_when_it_is_given_up(tmp_path: Path) -> No
         assert (await home.call("words:echo", text="x")).output == "x"
 
 
+@pytest.mark.feature("PLG-04")
 async def test_a_restart_lets_a_call_finish_and_makes_a_new_process(tmp_path: Path) -> None:
     async with house(tmp_path, {"hostile": program("hostile.py")}) as home:
         pid = (await home.reached("hostile", "running"))["pid"]

@@ -231,6 +231,7 @@ async def test_a_timeout_ends_the_tool_and_its_process(workshop: Any) -> None:
         assert not Path("/proc", str(sleeper.process.pid)).exists()
 
 
+@pytest.mark.feature("TOOL-03")
 @pytest.mark.feature("TOOL-04")
 def test_whose_time_counts() -> None:
     """The caller's, else the tool's, else the setting."""
@@ -329,13 +330,13 @@ async def test_a_thousand_and_twenty_four_results_are_kept(
 @pytest.mark.feature("TOOL-06")
 @pytest.mark.parametrize(
     ("wanted", "got"),
-    [("", "2.0"), ("1", "1.10"), ("1.9", "1.9"), ("1.10", "1.10"), ("2", "2.0"), ("1.9.1", "")],
+    [("", "10.0"), ("1", "1.10"), ("1.9", "1.9"), ("1.10", "1.10"), ("2", "2.0"), ("1.9.1", "")],
 )
 async def test_versions_live_side_by_side(workshop: Any, wanted: str, got: str) -> None:
     async def which(call: ToolCall) -> str:
         return call.version
 
-    for version in ("1.9", "2.0", "1.10"):
+    for version in ("1.9", "10.0", "2.0", "1.10"):
         workshop.offer("tool", which, version=version)
     await workshop.open()
     result: ToolResult = await workshop.call("tool", version=wanted)
@@ -344,7 +345,7 @@ async def test_versions_live_side_by_side(workshop: Any, wanted: str, got: str) 
     else:
         assert result.code == "CAPABILITY_ERROR"
         assert result.error is not None
-        assert result.error.message == f"no version {wanted!r}; there is 2.0, 1.10, 1.9"
+        assert result.error.message == f"no version {wanted!r}; there is 10.0, 2.0, 1.10, 1.9"
 
 
 @pytest.mark.feature("TOOL-06")

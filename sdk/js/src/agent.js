@@ -276,14 +276,16 @@ export class Agent {
 
   // -- tools --------------------------------------------------------------------------------
 
-  /** @param {{ref: number, call: import("./protocol.js").ToolCall}} asked */
-  async #answer({ ref, call }) {
+  /** @param {{ref: number, call: import("./protocol.js").ToolCall, cause?: number}} asked */
+  async #answer({ ref, call, cause: number = 0 }) {
     const home = this.#home;
     if (!home) return;
     const controller = new AbortController();
     this.#calls.set(ref, controller);
     const found = this.#capabilities.get(`${call.name} ${call.version}`);
-    const result = await outcome(found, call, new Context(home, null, controller.signal));
+    const cause = home.bus.begin(number, call);
+    const result = await outcome(found, call, new Context(home, cause, controller.signal));
+    home.bus.end(cause);
     this.#calls.delete(ref);
     const { session } = home.bus;
     if (!controller.signal.aborted && !session.isOver) session.send(resultMessage(ref, result, session.welcome.max_frame));

@@ -24,6 +24,12 @@ import { checkPattern, checkTopic } from "./topics.js";
 const WINDOW = 1024;
 const CAPACITY = Object.freeze({ realtime: 64, batched: 1024, background: 4096 });
 export const MAILBOX = 0;
+/** What is known of every call of one of our own tools; of its cause, only the server knows more. */
+const CALL = Object.freeze({
+  type: "tool.call", topic: "tool.call", source: "", content_type: "", metadata: {}, tags: [], priority: 50,
+  confidence: 1, causation_id: "", reply_to: "", ttl: 16, hop: 0, traceparent: "", labels: [], budget: null,
+  expires: 0, dropped_before: 0, data: null,
+});
 
 /** What is being handled, and the labels of all that was learned meanwhile. */
 export class Cause {
@@ -262,6 +268,32 @@ export class Bus {
   }
 
   // -- the rest -----------------------------------------------------------------------------
+
+  /**
+   * What causes all that one of our own tools says while it runs a call.
+   *
+   * @param {number} number by which the server knows the call
+   * @param {import("./protocol.js").ToolCall & {caller?: string}} call
+   */
+  begin(number, { id = "", caller = "" }) {
+    const now = Date.now();
+    const own = crypto.randomUUID();
+    const event = new Envelope({
+      ...CALL, id: own, thread_id: own.replaceAll("-", ""), correlation_id: own, time: now / 1000, ts: now,
+      sender: caller, subject: id,
+    });
+    if (number) {
+      this.#live.set(number, event);
+      this.#numbers.set(event, number);
+    }
+    return new Cause(event);
+  }
+
+  /** The call that `begin` was told of has ended. @param {Cause} cause */
+  end({ event }) {
+    const number = this.#numbers.get(event) ?? 0;
+    if (this.#live.get(number) === event) this.#live.delete(number);
+  }
 
   /** Offer `tools`, and no others, from now on. @param {import("./protocol.js").ToolDescriptor[]} tools */
   offer(tools) {

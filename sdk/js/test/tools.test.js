@@ -54,6 +54,22 @@ test("a JS agent calls a tool of a Python agent", async () => {
   await failing(() => ctx.tool("python.ad"), "CAPABILITY_ERROR");
 });
 
+test("what a capability learned from a reply labels what it says, and its answer", async () => {
+  const summarise = capability("js.summarise", {}, async (args, ctx) => {
+    await ctx.request("py.page", {});
+    await ctx.emit("js.summarised", {});
+    return "a summary in good faith";
+  });
+  const { ctx } = await loom.join("reader", { capabilities: [summarise] });
+  await until(async () => (await ctx.request("tool.list", { name: "js.summarise" })).data.tools.length === 1);
+  const told = await ctx.bus.subscribe(["js.summarised"], {});
+  const answer = await ctx.request("py.call", { name: "js.summarise", arguments: {} });
+  assert.equal(answer.data, "a summary in good faith");
+  assert.deepEqual(answer.labels, ["untrusted"]);
+  assert.deepEqual((await told.next()).labels, ["untrusted"]);
+  told.close();
+});
+
 test("a call that takes too long is cancelled in the agent's process", async () => {
   let signal;
   const wait = capability("js.wait", {}, (args, ctx) => {

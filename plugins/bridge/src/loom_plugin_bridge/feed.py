@@ -84,6 +84,8 @@ class Feed:
         self.outlet = outlet
         self.again: list[Envelope] = []
         """What an earlier process of the client left unacknowledged; it comes first."""
+        self.on_event: Callable[[Envelope], None] | None = None
+        """Called with each event of this feed that is handed down."""
         self.outstanding = 0
         self.has_window = asyncio.Event()
         self.has_window.set()
@@ -119,6 +121,8 @@ class Feed:
         unsettled, longest, counts = outlet.unsettled, outlet.longest, bool(self.window)
         number = 0
         for envelope in envelopes:
+            if self.on_event is not None:
+                self.on_event(envelope)
             try:
                 event = envelope.packed()
             except LoomError as error:

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 from loom.bridge import messages
 from loom.contracts import Journal, Reject, Retry
-from loom_kernel import Envelope, Host, LoomError, Subscription, decode_json
+from loom_kernel import Host, LoomError, Subscription, decode_json
 
 from loom_plugin_bridge.access import Grant, Scope
+from loom_plugin_bridge.causes import Causes
 from loom_plugin_bridge.feed import Feed, Outlet
 from loom_plugin_bridge.publishing import Client
 
@@ -34,6 +35,7 @@ class Feeds:
         grant: Grant,
         scope: Scope,
         outlet: Outlet,
+        causes: Causes,
         open_mailbox: OpenMailbox | None,
     ) -> None:
         self._client = client
@@ -41,6 +43,7 @@ class Feeds:
         self._grant = grant
         self._scope = scope
         self._outlet = outlet
+        self._causes = causes
         self._open_mailbox = open_mailbox
         self._feeds: dict[int, tuple[Feed, asyncio.Task[None]]] = {}
 
@@ -50,7 +53,9 @@ class Feeds:
             pattern, qos="realtime", capacity=4096, name=f"{self._host.name}:inbox"
         )
         inbox.is_shed = False  # replies are no load, and a lost one no relief
-        self._begin(Feed(INBOX, inbox, 0, self._outlet))
+        feed = Feed(INBOX, inbox, 0, self._outlet)
+        feed.on_event = self._causes.replied
+        self._begin(feed)
 
     def subscribe(self, number: int, message: messages.Subscribe) -> None:
         """Begin what the client's message *number* asks for."""
@@ -124,7 +129,7 @@ class Feeds:
         Raises:
             LoomError: what it knows cannot be kept; the delivery has failed.
         """
-        event = self.cause(message.delivery)
+        event = self._causes.find(message.delivery)
         failure = _failure(message)
         if failure is None and journal is not None and event is not None:
             try:
@@ -135,22 +140,6 @@ class Feeds:
                 raise
             self._host.spawn(_wait(kept), "keep")
         return self._outlet.conclude(message.delivery, failure)
-
-    def cause(self, number: int) -> Envelope | None:
-        """The event of delivery *number*, while it is not acknowledged."""
-        unsettled = self._outlet.unsettled.get(number)
-        return unsettled[1] if unsettled is not None else None
-
-    def learn(self, number: int, labels: frozenset[str]) -> None:
-        """What delivery *number* causes from now on carries *labels* too, said or not.
-
-        They came with the result of a tool that it called while it handled that event.
-        """
-        unsettled = self._outlet.unsettled.get(number)
-        if unsettled is not None and not labels <= unsettled[1].labels:
-            feed, event = unsettled
-            joined = msgspec.structs.replace(event, labels=event.labels | labels)
-            self._outlet.unsettled[number] = feed, joined
 
 
 def checked_state(state: bytes) -> bytes:

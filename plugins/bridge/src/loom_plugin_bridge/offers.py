@@ -11,9 +11,10 @@ import msgspec
 from loom import ToolError, ToolProvider
 from loom.bridge import messages, problem_of
 from loom.contracts import ToolCall, ToolDescriptor, ToolFailure, ToolResult
-from loom_kernel import BusClosed, Host
+from loom_kernel import BusClosed, Host, current
 
 from loom_plugin_bridge.access import Scope
+from loom_plugin_bridge.causes import Causes
 
 MOST = 256
 """Tools that one session may offer: the broker looks at the schema of each."""
@@ -25,12 +26,17 @@ class Offers:
     """What one session offers. *send* passes a message down to the client."""
 
     def __init__(
-        self, host: Host, scope: Scope, send: Callable[[messages.ServerMessage], None]
+        self,
+        host: Host,
+        scope: Scope,
+        send: Callable[[messages.ServerMessage], None],
+        causes: Causes,
     ) -> None:
         self.names: tuple[str, ...] = ()
         self._host = host
         self._scope = scope
         self._send = send
+        self._causes = causes
         self._provider: ToolProvider | None = None
         self._own: Host | None = None
         self._changing = asyncio.Lock()
@@ -84,12 +90,22 @@ class Offers:
             await own.aclose()
 
     async def _ask(self, call: ToolCall) -> Any:
+        """Have the client run *call*; what led to its outcome leads to ours."""
+        if (cause := current.get()) is None:
+            return await self._outcome(call, 0)
+        number = self._causes.begin(cause)
+        try:
+            return await self._outcome(call, number)
+        finally:
+            current.set(self._causes.end(number))
+
+    async def _outcome(self, call: ToolCall, cause: int) -> Any:
         self._refs += 1
         ref = self._refs
         promise: asyncio.Future[ToolResult] = asyncio.get_running_loop().create_future()
         self._waiting[ref] = promise
         named = msgspec.structs.replace(call, name=self._scope.own_name(call.name))
-        self._send(messages.Call(ref, named))
+        self._send(messages.Call(ref, named, cause))
         try:
             result = await promise
         except asyncio.CancelledError:

@@ -13,6 +13,7 @@ from loom_kernel import BackpressureTimeout, BusClosed, Encoded, Envelope, Host,
 from msgspec import UNSET
 
 from loom_plugin_bridge.access import Grant, Scope
+from loom_plugin_bridge.causes import Causes
 
 PENDING = 1024
 """Events that may wait for room on the bus before the client is made to wait."""
@@ -59,7 +60,7 @@ class Publisher:
         host: Host,
         grant: Grant,
         scope: Scope,
-        cause: Callable[[int], Envelope | None],
+        causes: Causes,
     ) -> None:
         self.max_payload = 1 << 20
         self.inbox = ""
@@ -69,7 +70,7 @@ class Publisher:
         self._send = host.publish_nowait
         self._grant = grant
         self._scope = scope
-        self._cause = cause
+        self._causes = causes
         self._replies: dict[str, None] = {}
         self._allowed: dict[str, bool] = {}
         self._pending: deque[Postponed | Callable[[], None]] = deque()
@@ -102,10 +103,18 @@ class Publisher:
         elif problem := self._problem(message):
             self._client.fail("INVALID_ARGUMENT", problem, number)
         else:
-            cause = self._cause(message.cause) if message.cause else None
+            cause = self._cause(message) if message.cause else None
             waits = message.confirm and not topic.startswith("$inbox.")
             if self._pending or waits or not self._publish_nowait(number, message, cause):
                 self._postpone(number, message, cause)
+
+    def _cause(self, message: messages.Publish) -> Envelope | None:
+        cause = self._causes.find(message.cause)
+        if cause is not None and message.fields:
+            reply_to = message.fields.get("reply_to", "")
+            if reply_to.startswith(self.inbox):
+                self._causes.asked(reply_to, message.cause)
+        return cause
 
     def after(self, act: Callable[[], None]) -> None:
         """Call *act* when all that came before it is published: at once if nothing waits."""

@@ -17,6 +17,7 @@ from loom_kernel import Envelope, Host, LoomError
 
 from loom_plugin_bridge.access import Grant, Scope
 from loom_plugin_bridge.calls import Calls
+from loom_plugin_bridge.causes import Causes
 from loom_plugin_bridge.feed import Outlet
 from loom_plugin_bridge.feeds import Feeds, OpenMailbox
 from loom_plugin_bridge.offers import Offers, problem_of_offer
@@ -74,10 +75,11 @@ class Session:
         self._is_resting = self._is_mentioning = False
         self.outlet = Outlet(self._stream.put, self.wake, self._is_full, scope)
         rights = grant.of_agent(agent) if agent else grant
-        self._feeds = Feeds(self, host, rights, scope, self.outlet, open_mailbox)
-        self._publisher = Publisher(self, host, rights, scope, self._feeds.cause)
-        self._calls = Calls(self, host, grant, scope, self._feeds.learn)
-        self._offers = Offers(host, scope, self.say)
+        self._causes = Causes(self.outlet)
+        self._feeds = Feeds(self, host, rights, scope, self.outlet, self._causes, open_mailbox)
+        self._publisher = Publisher(self, host, rights, scope, self._causes)
+        self._calls = Calls(self, host, grant, scope, self._causes.learn)
+        self._offers = Offers(host, scope, self.say, self._causes)
         if grant.is_confined:
             self.outlet.watch = self._publisher.delivered
         self._handlers = self._by_message()
@@ -91,7 +93,7 @@ class Session:
             messages.Subscribe: lambda said: self._feeds.subscribe(self._number, said),
             messages.Unsubscribe: self._feeds.unsubscribe,
             messages.Offer: self._offer,
-            messages.Call: lambda said: self._calls.start(said, self._feeds.cause(said.cause)),
+            messages.Call: lambda said: self._calls.start(said, self._causes.find(said.cause)),
             messages.Result: lambda said: self._offers.answer(said.ref, said.result),
             messages.Cancel: lambda said: self._calls.cancel(said.ref),
             messages.Report: self._report,

@@ -68,6 +68,17 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
             f"network    {'the whole network' if self.network else 'none'}",
         ]
 
+    def sentence(self) -> str:
+        """What it is, and what it can reach, for people."""
+        if self.url:
+            return f"it is at {self.url}, and what it does there nobody here can say"
+        reads, writes = (", ".join(places) or "nothing" for places in (self.read, self.write))
+        network = "has the whole network" if self.network else "has no network"
+        return (
+            f"it runs {' '.join(map(repr, self.argv))}, may read {reads} and the system's "
+            f"programs, write {writes}, and {network}"
+        )
+
     def differences(self, other: dict[str, Any]) -> list[str]:
         """In what this differs from a launch that was pinned, one line each."""
         mine = self.record()

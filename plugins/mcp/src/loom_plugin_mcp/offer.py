@@ -8,12 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from loom import ToolError, ToolProvider
-from loom.contracts import ErrorCode, ToolCall
+from loom.contracts import ErrorCode, Preparation, ToolCall
 from loom_kernel import Host
 
 from loom_plugin_mcp.configuration import Server
 from loom_plugin_mcp.contents import output_of
 from loom_plugin_mcp.definitions import Definition
+from loom_plugin_mcp.launch import Launch
 from loom_plugin_mcp.settings import Settings
 from loom_plugin_mcp.texts import clean
 from loom_plugin_mcp.wire import Once
@@ -44,15 +45,21 @@ class Offer:
         self._is_started = False
         self._silent = 0
         self._connection: tuple[Client, Once] | None = None
+        self._launch = Launch()
 
     @property
     def names(self) -> list[str]:
         """The tools that are announced, as the server calls them."""
         return sorted(self._offered)
 
-    async def open(self, client: Client, lost: Once, accepted: Iterable[Definition]) -> None:
-        """Offer *accepted* over *client*; *lost* is what happens if it turns out to be hung."""
-        self._connection, self._silent = (client, lost), 0
+    async def open(
+        self, client: Client, launch: Launch, lost: Once, accepted: Iterable[Definition]
+    ) -> None:
+        """Offer *accepted* over *client*, which *launch* led to.
+
+        *lost* is what happens if it turns out to be hung.
+        """
+        self._connection, self._silent, self._launch = (client, lost), 0, launch
         await self.change(accepted)
 
     async def change(self, accepted: Iterable[Definition]) -> None:
@@ -61,7 +68,9 @@ class Offer:
         for name in self._offered.keys() - wanted.keys():
             self._provider.remove(f"{self._server.name}:{name}")
         for one in wanted.values():
-            self._provider.add(one.descriptor(self._server), partial(self._call, one))
+            self._provider.add(
+                one.descriptor(self._server), partial(self._call, one), partial(self._prepare, one)
+            )
         self._offered = wanted
         if not self._is_started:
             self._is_started = True
@@ -77,11 +86,25 @@ class Offer:
 
     # -- a call ------------------------------------------------------------------------------
 
-    async def _call(self, tool: Definition, call: ToolCall) -> Any:
+    async def _prepare(self, tool: Definition, call: ToolCall) -> Preparation:
+        """Which server the call would go to, and what that can reach."""
+        client, _ = self._connected(call)
+        known, launch = client.server_info, self._launch
+        says = clean(f"{known.name} {known.version}", 128) if known is not None else "nothing"
+        return Preparation(
+            summary=f"hand it to {tool.name} (definition {tool.fingerprint[:16]}) of the MCP "
+            f"server {self._server.name}, which says that it is {says!r}; {launch.sentence()}",
+            cwd=launch.cwd, environment=launch.environment, files=launch.files,
+        )  # fmt: skip
+
+    def _connected(self, call: ToolCall) -> tuple[Client, Once]:
         if self._connection is None:
             gone = f"the server {self._server.name!r} is not connected; try again"
             raise ToolError(call.name, "PROVIDER_UNAVAILABLE", gone)
-        client, lost = self._connection
+        return self._connection
+
+    async def _call(self, tool: Definition, call: ToolCall) -> Any:
+        client, lost = self._connected(call)
         seconds = min(call.timeout or self._server.timeout, self._server.timeout)
         began = self._host.clock.monotonic()
         progress = _Progress(self._host, self._provider, call)

@@ -7,6 +7,9 @@ mcp.resource.follow   {"server", "uri"} → {}; changes are then told on mcp.<se
 mcp.prompt.list       {"server"} → {"prompts": […]}
 mcp.prompt.get        {"server", "name", "arguments"?} → {"description", "messages": […]}
 
+The broker's policy judges these as calls of tools of the name `<topic>:<server>` that need the
+permission `mcp.resource` or `mcp.prompt`, and `net` where the server reaches others.
+
 Only the owner, at the control socket:
 
 mcp.server.launch     {"server"} → what would run, and what it could reach; nothing is started
@@ -26,8 +29,8 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from loom.contracts import ToolError
-from loom_kernel import Envelope, Host, LoomError
+from loom.contracts import Permits, ToolError, canonical
+from loom_kernel import Envelope, Host, LoomError, ServiceMissing
 
 from loom_plugin_mcp.catalogue import (
     Reach,
@@ -77,25 +80,34 @@ class Requests:
             ("mcp.serve.read", self._served_events),
         ):
             self._on(topic, act, is_owners=True)
-        for topic, reach in (
-            ("mcp.resource.list", list_resources),
-            ("mcp.resource.read", read_resource),
-            ("mcp.resource.follow", follow),
-            ("mcp.prompt.list", list_prompts),
-            ("mcp.prompt.get", get_prompt),
+        for topic, reach, permission in (
+            ("mcp.resource.list", list_resources, "mcp.resource"),
+            ("mcp.resource.read", read_resource, "mcp.resource"),
+            ("mcp.resource.follow", follow, "mcp.resource"),
+            ("mcp.prompt.list", list_prompts, "mcp.prompt"),
+            ("mcp.prompt.get", get_prompt, "mcp.prompt"),
         ):
-            self._on(topic, partial(self._reach, reach))
+            self._on(topic, partial(self._reach, reach), permission=permission)
 
     def _on(
-        self, topic: str, act: Callable[[Wanted], Awaitable[Answer]], is_owners: bool = False
+        self,
+        topic: str,
+        act: Callable[[Wanted], Awaitable[Answer]],
+        *,
+        is_owners: bool = False,
+        permission: str = "",
     ) -> None:
         async def accept(envelope: Envelope) -> None:
-            self._host.spawn(self._answer(envelope, act, is_owners), topic)
+            self._host.spawn(self._answer(envelope, act, is_owners, permission), topic)
 
         self._host.on(topic, handler=accept, name=f"mcp:{topic}")
 
     async def _answer(
-        self, envelope: Envelope, act: Callable[[Wanted], Awaitable[Answer]], is_owners: bool
+        self,
+        envelope: Envelope,
+        act: Callable[[Wanted], Awaitable[Answer]],
+        is_owners: bool,
+        permission: str,
     ) -> None:
         """One answer; what servers say in it is a stranger's."""
         try:
@@ -103,7 +115,9 @@ class Requests:
                 raise ToolError(
                     envelope.topic, "PERMISSION_DENIED", "only the owner may: `loom mcp`"
                 )
-            wanted = msgspec.convert(envelope.data or {}, Wanted)
+            wanted = _frozen(envelope)
+            if permission:
+                await self._permit(envelope, wanted, permission)
             answer = {"code": "ACTION_OK", **await act(wanted)}
         except ToolError as error:
             answer = {"code": error.code, "message": error.message}
@@ -113,6 +127,25 @@ class Requests:
             answer = {"code": code, "message": str(error)}
         if envelope.reply_to:
             await self._host.reply(envelope, answer, labels=("untrusted",))
+
+    async def _permit(self, envelope: Envelope, wanted: Wanted, permission: str) -> None:
+        """Let the broker's policy decide.
+
+        Raises:
+            ToolError: it, or a person, says no.
+        """
+        server = self._keeper.find(wanted.server).server
+        needs = (permission, *(("net",) if "net" in server.needs else ()))
+        subject = f"{envelope.topic}:{server.name}"
+        try:
+            permits = self._host.require(Permits)
+        except ServiceMissing:
+            missing = "nobody can allow it; start Loom with the plugin tools"
+            raise ToolError(subject, "PERMISSION_DENIED", missing) from None
+        details = {"uri": wanted.uri, "name": wanted.name, "arguments": wanted.arguments}
+        left = max(envelope.expires - self._host.clock.time(), 0.001) if envelope.expires else 0.0
+        shown = {key: value for key, value in details.items() if value}
+        await permits.obtain(envelope.sender, subject, needs, shown, left)
 
     # -- servers -----------------------------------------------------------------------------
 
@@ -180,3 +213,17 @@ class Requests:
 
     async def _served_events(self, wanted: Wanted) -> Answer:
         return {"events": self._exposure.read(wanted.uri)}
+
+
+def _frozen(envelope: Envelope) -> Wanted:
+    """What *envelope* asks for, whatever its sender does to its own objects meanwhile.
+
+    Raises:
+        msgspec.ValidationError: it asks for nothing that there is.
+    """
+    wanted = msgspec.convert(envelope.data or {}, Wanted)
+    try:
+        arguments = msgspec.json.decode(canonical(wanted.arguments))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise msgspec.ValidationError(f"the arguments have no JSON form: {error}") from error
+    return msgspec.structs.replace(wanted, arguments=arguments)

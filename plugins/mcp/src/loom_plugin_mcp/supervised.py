@@ -151,7 +151,7 @@ class Supervised:
         if self.protocol.startswith(MODERN):
             listening = self._host.spawn(self.news.listen(client), f"{self.server.name}/listens")
         try:
-            await self._offer.open(client, lost, self.verdict.accepted)
+            await self._offer.open(client, launch, lost, self.verdict.accepted)
             self._enter("running")
             while not (lost.has_happened or self._is_asked) and self._is_wanted:
                 if self._are_tools_old:

@@ -159,6 +159,16 @@ class Workspace:
                 os.unlink(names[-1], dir_fd=parent)
         return Deleted(stat.S_ISDIR(status.st_mode))
 
+    def tidy(self, path: str) -> int:
+        """Remove what a killed Loom left half written in a directory; how many files that were."""
+        with (
+            self._operation(path) as root,
+            self._opened(root, split(path), _OPEN_DIRECTORY) as handle,
+            os.scandir(handle) as scanned,
+        ):
+            drafts = [entry.name for entry in scanned if contents.DRAFT.fullmatch(entry.name)]
+            return sum(contents.remove_draft(handle, name) for name in drafts)
+
     def look(self, path: str, keep: int = 0) -> State:
         """What *path* is now; a file's content is kept up to *keep* bytes."""
         names = split(path)

@@ -135,6 +135,18 @@ class History:
             self._workspace.put_back(change.path, before)
         return change
 
+    def tidy(self) -> int:
+        """Remove what was half written when a Loom was killed; how many files that were.
+
+        Only where a change was begun and not finished is looked: a workspace may be large.
+        """
+        begun = [change.path for change in self.changes() if not change.is_done]
+        found = 0
+        for folder in {path.rpartition("/")[0] or "." for path in begun}:
+            with suppress(WorkspaceError):  # it is gone, or may not be read
+                found += self._workspace.tidy(folder)
+        return found
+
     # -- the disk ----------------------------------------------------------------------------
 
     def _begin(self, path: str, author: Author, before: State) -> Change:

@@ -44,6 +44,8 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     programs = read_programs(settings.programs, settings.program)
     with closing(await asyncio.to_thread(Workspace.open, folder)) as workspace:
         history = await asyncio.to_thread(History, workspace, host.paths.state / "undo")
+        if removed := await asyncio.to_thread(history.tidy):
+            host.log.info("removed %d files that were half written", removed)
         provider = ToolProvider(host)
         FileTools(workspace, history, host.clock).offer(provider)
         ShellTool(host, programs, folder).offer(provider)

@@ -15,16 +15,18 @@ from loom_plugin_tools.desk import Desk
 from loom_plugin_tools.limits import Limits
 from loom_plugin_tools.memory import Memory
 from loom_plugin_tools.orders import Orders
+from loom_plugin_tools.permits import PermitOffice
 from loom_plugin_tools.policy import Policy
 from loom_plugin_tools.registry import Registry
+from loom_plugin_tools.results import Results
 from loom_plugin_tools.rules import Rules
 from loom_plugin_tools.settings import Settings
 
 T = TypeVar("T")
 
 
-def assemble(host: Host) -> tuple[Broker, Orders]:
-    """The broker of *host*, and what obeys its owner."""
+def assemble(host: Host) -> tuple[Broker, PermitOffice, Orders]:
+    """The broker of *host*, its policy for others, and what obeys its owner."""
     settings: Settings = host.settings
     record = _record_of(host)
     policy = Policy(
@@ -34,9 +36,11 @@ def assemble(host: Host) -> tuple[Broker, Orders]:
         despite_untrusted=settings.despite_untrusted,
     )
     registry = Registry()
+    limits = Limits(host.clock.monotonic, rate=settings.rate)
     broker = Broker(
-        host, registry, policy, Limits(host.clock.monotonic, rate=settings.rate), record,
-        timeout=settings.timeout, remembered=settings.remembered,
+        host, registry, policy, limits, record,
+        timeout=settings.timeout,
+        results=Results(settings.remembered, settings.remembered_bytes),
     )  # fmt: skip
     broker.desk = Desk(
         host, record, timeout=settings.approval_timeout, prompts=settings.prompts,
@@ -45,7 +49,8 @@ def assemble(host: Host) -> tuple[Broker, Orders]:
     broker.memory = Memory(host)
     broker.budgets = _service(host, Budgets)
     broker.announcements = Announcements(host, registry, broker.validators)
-    return broker, Orders(host, broker, policy, record, owners=settings.approvers)
+    permits = PermitOffice(policy, limits, broker.desk, record)
+    return broker, permits, Orders(host, broker, policy, record, owners=settings.approvers)
 
 
 def _service(host: Host, contract: type[T]) -> T | None:

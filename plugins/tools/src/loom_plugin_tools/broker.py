@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from itertools import count
@@ -46,13 +45,12 @@ from loom_kernel import (
 from loom_plugin_tools.announcements import Announcements
 from loom_plugin_tools.desk import Desk
 from loom_plugin_tools.limits import Limits
-from loom_plugin_tools.memory import Memory, Outcome
+from loom_plugin_tools.memory import Memory
 from loom_plugin_tools.policy import Policy
 from loom_plugin_tools.registry import Registry
+from loom_plugin_tools.results import Key, Outcome, Results
 from loom_plugin_tools.validation import Validators
 
-Key = tuple[str, str]
-"""Caller and call id."""
 NO_LABELS: frozenset[str] = frozenset()
 Record = Callable[..., None]
 CALL = {"calls": 1.0}
@@ -76,7 +74,7 @@ class Broker:
         record: Record,
         *,
         timeout: float,
-        remembered: int,
+        results: Results,
     ) -> None:
         self.desk: Desk
         self.memory: Memory
@@ -90,8 +88,7 @@ class Broker:
         self._limits = limits
         self._record = record
         self._timeout = timeout
-        self._remembered = remembered
-        self._results: OrderedDict[Key, asyncio.Future[Outcome]] = OrderedDict()
+        self._results = results
         self._running: dict[Key, asyncio.Task[Any]] = {}
         self._prefix = secrets.token_hex(8)
         self._numbers = count()
@@ -180,28 +177,19 @@ class Broker:
     async def _once(self, work: _Work, execute: Execute) -> ToolResult:
         """Do *work*, or wait for the run or take the result of the same id."""
         key = (work.call.caller, work.call.id)
-        known = self._results.get(key)
+        known = self._results.find(key)
         if known is not None:
             self.counts["repeated"] += 1
             result, work.labels = await asyncio.shield(known)
             return result
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._results[key] = future
-        self._forget()
+        self._results.begin(key)
         try:
             result = await self._run(work, execute)
         except BaseException:
-            del self._results[key]
-            future.set_result((_lost(work.call), NO_LABELS))
+            self._results.drop(key, (_lost(work.call), NO_LABELS))
             raise
-        future.set_result((result, work.labels))
+        self._results.keep(key, (result, work.labels))
         return result
-
-    def _forget(self) -> None:
-        if len(self._results) > self._remembered:
-            oldest = next((k for k, known in self._results.items() if known.done()), None)
-            if oldest is not None:
-                del self._results[oldest]
 
     async def _run(self, work: _Work, execute: Execute) -> ToolResult:
         call = work.call
@@ -233,7 +221,9 @@ class Broker:
         task = asyncio.current_task()
         if why is None or task is None:
             raise asyncio.CancelledError
-        task.uncancel()
+        if task.uncancel():  # somebody else ended it too: their cancel goes on after the outcome
+            task.uncancel()
+            task.cancel()
         failure = ToolFailure(why.message, {"reason": "cancelled"})
         return ToolResult(call.id, "ACTION_ERROR", error=failure)
 

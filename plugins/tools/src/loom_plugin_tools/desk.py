@@ -143,7 +143,9 @@ class Desk:
             text = f"nobody decided within {seconds:g} s; see `loom approve`"
             raise ToolError(tool.name, "APPROVAL_DENIED", text, {"id": approval.id}) from None
         except asyncio.CancelledError:
-            await self._close(approval, "withdrawn")
+            # In a task of its own: a halt cancels who waits a second time, and it has to be told.
+            closing = self._host.spawn(self._close(approval, "withdrawn"), f"close/{approval.id}")
+            await asyncio.shield(closing)
             raise
         finally:
             self._waiting.pop(approval.id, None)

@@ -22,8 +22,8 @@ from loom.contracts import (
 from loom.pins import fingerprint
 from loom_kernel import Envelope, Host, ServiceMissing
 
-Outcome = tuple[ToolResult, frozenset[str]]
-"""With the labels of all that led to it."""
+from loom_plugin_tools.results import Outcome
+
 Run = Callable[[], Awaitable[Outcome]]
 OPEN = ("ACTION_TIMEOUT", "OUTCOME_UNKNOWN")
 """Codes after which a tool may have done what it was asked; so may one that was cancelled."""

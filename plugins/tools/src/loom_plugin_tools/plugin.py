@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from loom.contracts import Approvals, Tools
+from loom.contracts import Approvals, Permits, Tools
 from loom_kernel import Health, Host, hookimpl
 
 from loom_plugin_tools.assembly import assemble
@@ -31,8 +31,9 @@ def loom_add_commands() -> Iterable[click.Command]:
 @hookimpl
 @asynccontextmanager
 async def loom_attach(host: Host) -> AsyncIterator[None]:
-    broker, orders = assemble(host)
+    broker, permits, orders = assemble(host)
     host.provide(Approvals, broker.desk)
+    host.provide(Permits, permits)
     host.provide(Tools, broker)
     host.health(lambda: Health(metrics={name: float(n) for name, n in broker.counts.items()}))
     broker.desk.load()

@@ -13,6 +13,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     timeout: float
     remembered: int
+    remembered_bytes: int
     approval_timeout: float
     prompts: int
     rate: float

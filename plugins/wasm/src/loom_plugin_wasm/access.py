@@ -36,6 +36,12 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         words = (("fs.read", self.read), ("fs.write", self.write))
         return tuple(word for word, given in words if given)
 
+    def sentence(self) -> str:
+        """What a module with these rights can reach, for people."""
+        reads = ", ".join(self.read) or "no folder"
+        writes = ", ".join(self.write) or "no folder"
+        return f"it may read {reads}, write {writes}, and has no network"
+
     def words(self) -> list[str]:
         """Every single right, for people and for comparing: `net api.example.com`, `log`."""
         groups = (("net", self.hosts), ("read", self.read), ("write", self.write))

@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 from loom import ToolProvider
-from loom.contracts import Audit, ToolCall, ToolError
+from loom.contracts import Audit, Preparation, ToolCall, ToolError
 from loom.pins import Pins
 from loom_kernel import Health, Host, LoomError, ServiceMissing, decode_json
 
+from loom_plugin_wasm.access import Access
 from loom_plugin_wasm.events import Listener
 from loom_plugin_wasm.manifests import Tool, describe
 from loom_plugin_wasm.module import GuestModule
@@ -69,7 +70,9 @@ class Keeper:
             return
         for tool in module.manifest.tool:
             descriptor = describe(module.name, tool, module.table)
-            self._provider.add(descriptor, partial(self._run, module, tool))
+            self._provider.add(
+                descriptor, partial(self._run, module, tool), partial(_prepare, module, tool)
+            )
             self._offered.setdefault(module.name, []).append(descriptor.name)
 
     async def _run(self, module: GuestModule, tool: Tool, call: ToolCall) -> Any:
@@ -93,3 +96,13 @@ class Keeper:
     async def stop(self) -> None:
         """End all workers."""
         await asyncio.gather(*(module.stop() for module in self.modules.values()))
+
+
+async def _prepare(module: GuestModule, tool: Tool, _: ToolCall) -> Preparation:
+    """Which module would run, and what it can reach."""
+    table = module.table
+    return Preparation(
+        summary=f"run {tool.export or tool.name} of the WASM module {module.name} ({table.kind}, "
+        f"sha256 {module.digest[:16]}); {Access.of(table).sentence()}",
+        files={table.module: module.digest},
+    )

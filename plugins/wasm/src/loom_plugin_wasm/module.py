@@ -56,6 +56,8 @@ class GuestModule:
         self.name = name
         self.table = table
         self.manifest = ModuleManifest()
+        self.digest = ""
+        """SHA-256, in hex, of the module that is loaded."""
         self._reason = ""
         self._host = host
         self._pins = pins
@@ -82,6 +84,7 @@ class GuestModule:
             found = await asyncio.to_thread(self.examine)
             await self._admit(found)
             self.manifest, self._state, self._reason = found.manifest, "ready", ""
+            self.digest = found.record["sha256"]
         except Refusal as refusal:
             self._state, self._reason = refusal.state, refusal.reason
         except (LoomError, OSError) as error:

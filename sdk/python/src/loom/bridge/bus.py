@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NoReturn, Unpack
 
 import msgspec
@@ -35,6 +37,7 @@ from msgspec import UNSET
 from loom.bridge.client import Client
 from loom.bridge.codec import LONGEST_REASON
 from loom.bridge.messages import (
+    Call,
     ClientMessage,
     Deliver,
     Fields,
@@ -327,11 +330,32 @@ class RemoteBus:
         cause = get_cause()
         return await self._client.call(call, cause.delivery if cause is not None else 0)
 
-    def offer(self, tools: Iterable[ToolDescriptor], answer: Callable[[ToolCall], Any]) -> None:
+    def offer(
+        self,
+        tools: Iterable[ToolDescriptor],
+        answer: Callable[[ToolCall], Awaitable[ToolResult]],
+    ) -> None:
         """Offer *tools*, and no others, from now on; *answer* runs them."""
         self._offer = Offer(tuple(tools))
-        self._client.answer_call = answer
+        self._client.answer_call = partial(self._run, answer)
         self._client.send(self._offer)
+
+    async def _run(
+        self, answer: Callable[[ToolCall], Awaitable[ToolResult]], message: Call
+    ) -> ToolResult:
+        """Run one of our own tools; what it says meanwhile names the call as its cause."""
+        number, call = message.cause, message.call
+        cause = Envelope(
+            "tool.call", self.node, self.now(), "tool.call", sender=call.caller,
+            number=secrets.randbits(62), subject=call.id, delivery=number,
+        )  # fmt: skip
+        self._live[number] = cause
+        current.set(cause)
+        try:
+            return await answer(call)
+        finally:
+            if self._live.get(number) is cause:
+                del self._live[number]
 
     # -- from the server ---------------------------------------------------------------------
 

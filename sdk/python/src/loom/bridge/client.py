@@ -55,7 +55,7 @@ FATAL = {
 """Refusals that the same hello would meet again."""
 
 Connect = Callable[["Client"], Awaitable[Carrier]]
-CallHandler = Callable[[ToolCall], Awaitable[ToolResult]]
+CallHandler = Callable[[Call], Awaitable[ToolResult]]
 
 
 class Client:
@@ -289,7 +289,7 @@ class Client:
         task.add_done_callback(lambda _: self._runs.pop(message.ref, None))
 
     async def _run(self, message: Call, answer: CallHandler) -> None:
-        self.send(Result(message.ref, await answer(message.call)))
+        self.send(Result(message.ref, await answer(message)))
 
     def _on_cancel(self, message: Cancel) -> None:
         if run := self._runs.get(message.ref):

@@ -114,7 +114,7 @@ class Publish(Message):
     """Octets."""
     type: str = ""
     cause: int = 0
-    """The number of the delivery whose handling publishes it; 0 = none."""
+    """The number of the delivery, or call, whose handling publishes it; 0 = none."""
     confirm: bool = False
     """Whether a `Taken` is wanted."""
     fields: Fields | None = None
@@ -170,6 +170,8 @@ class Call(Message):
     """The caller's own number for it."""
     call: ToolCall
     cause: int = 0
+    """Of the client's: the number of the delivery, or call, whose handling calls. Of the server's:
+    by which number the client names this call as the cause of what it says while it runs it."""
 
 
 class Result(Message):

@@ -22,6 +22,7 @@ from loom.contracts.approvals import (
     ApprovalState,
     Capsule,
     Decision,
+    Permits,
     Preparation,
     canonical,
 )
@@ -173,6 +174,7 @@ __all__ = [
     "MemoryItem",
     "MemoryRequest",
     "Outcome",
+    "Permits",
     "PlanRecord",
     "Preparation",
     "Provider",

@@ -153,3 +153,29 @@ class Approvals(Protocol):
         if the asking task is cancelled, nobody has allowed it. Every question is audited.
         """
         ...
+
+
+class Permits(Protocol):
+    """The broker's policy, for plugins that hand out what is no tool call; provided by the broker.
+
+    A subject is judged as a call of a tool of that name would be: grants and rules name it so.
+    """
+
+    async def obtain(
+        self,
+        principal: str,
+        subject: str,
+        needs: tuple[str, ...],
+        details: Mapping[str, Any],
+        seconds: float = 0.0,
+    ) -> None:
+        """Return if *principal* may have *subject*, which takes the permissions *needs*.
+
+        What is being handled counts as the cause, with its labels. Where a person is asked, they
+        see *details* (JSON values) whole and have *seconds* (0 = what the owner set). Every
+        permit and every refusal is audited.
+
+        Raises:
+            ToolError: PERMISSION_DENIED or APPROVAL_DENIED; the message says why.
+        """
+        ...
