@@ -55,9 +55,6 @@ async def call(runtime: Runtime, name: str, **arguments: Any) -> ToolResult:
     return await call_tool(runtime.host("caller"), ToolCall(name, arguments))
 
 
-# -- web:fetch -----------------------------------------------------------------------------------
-
-
 async def test_a_page_is_read_as_text(runtime: Runtime, site: Site) -> None:
     site.put("/", redirect("/menu?day=1"))
     site.put("/menu", answer(PAGE))
