@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib.metadata import entry_points
 from pathlib import Path
 from time import perf_counter
 
@@ -19,9 +20,6 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 
 import faiss  # noqa: E402  # after the threads were set
 import numpy as np  # noqa: E402  # the same
-from loom.contracts import VectorSource  # noqa: E402  # the same
-from loom_plugin_faiss.index import FaissIndex  # noqa: E402  # the same
-from loom_plugin_memory.exact import ExactIndex  # noqa: E402  # the same
 
 COUNT = 100_000
 DIMENSION = 384
@@ -64,13 +62,13 @@ def raw_faiss(source: Source) -> Iterator[Search]:
     yield lambda: index.search(query, NEAREST)
 
 
-def driver(make: type[ExactIndex] | type[FaissIndex], among: range | None = None) -> Case:
+def driver(name: str, among: range | None = None) -> Case:
     @contextmanager
     def search(source: Source) -> Iterator[Search]:
-        known: VectorSource = source
+        (found,) = entry_points(group="loom.vectors", name=name)
         query = source.matrix[7].tobytes()
         with tempfile.TemporaryDirectory() as folder:
-            index = make(Path(folder), DIMENSION, known, {})
+            index = found.load()(Path(folder), DIMENSION, source, {})
             yield lambda: index.search(query, NEAREST, among)
             index.close()
 
@@ -79,11 +77,11 @@ def driver(make: type[ExactIndex] | type[FaissIndex], among: range | None = None
 
 CASES: dict[str, Case] = {
     "dot": dot,
-    "exact": driver(ExactIndex),
-    "exact-session": driver(ExactIndex, OF_SESSION),
+    "exact": driver("exact"),
+    "exact-session": driver("exact", OF_SESSION),
     "raw-faiss": raw_faiss,
-    "faiss": driver(FaissIndex),
-    "faiss-session": driver(FaissIndex, OF_SESSION),
+    "faiss": driver("faiss"),
+    "faiss-session": driver("faiss", OF_SESSION),
 }
 
 
