@@ -41,10 +41,20 @@ def test_each_shipped_profile_has_exactly_its_features(paths: Paths) -> None:
     assert plugins(paths, "mobile-lite") == ["agents"]
     desktop = [
         "agents", "audit", "bridge", "budgets", "control", "files", "hosts", "journal", "mcp",
-        "native", "process", "sandbox", "timers", "tools", "wasm",
+        "memory", "native", "process", "sandbox", "timers", "tools", "wasm",
     ]  # fmt: skip
     assert plugins(paths, "desktop") == plugins(paths, "desktop-plus") == desktop
-    server = ["agents", "audit", "bridge", "budgets", "control", "journal", "timers", "tools"]
+    server = [
+        "agents",
+        "audit",
+        "bridge",
+        "budgets",
+        "control",
+        "journal",
+        "memory",
+        "timers",
+        "tools",
+    ]
     assert plugins(paths, "server") == server
     adapters = {}
     for name in ("desktop", "desktop-plus"):
