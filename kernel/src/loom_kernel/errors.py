@@ -164,14 +164,6 @@ class StartRefused(LoomError):
     whose absence would silently break a promise that the others rely on.
     """
 
-    def __init__(self, plugin: str, problem: str) -> None:
-        self.plugin = plugin
-        self.problem = problem
-        super().__init__(
-            f"plugin {plugin!r} lets nothing start: {problem} "
-            f"(`--without {plugin}` starts without what it promises)"
-        )
-
 
 class AlreadyRunning(LoomError):
     """Another instance holds the state directory."""

@@ -84,8 +84,6 @@ class _Attached:
         if self.failure is None:
             return ""
         await self.host.aclose()
-        if isinstance(self.failure, StartRefused):
-            raise self.failure
         return describe(self.failure)
 
     async def leave(self, seconds: float) -> list[str]:
@@ -153,21 +151,25 @@ class Runtime:
 
     def status(self) -> dict[str, Any]:
         """The runtime in JSON-shaped data: state, plugins with their health, accounts."""
-        found: dict[str, Any] = msgspec.to_builtins(
-            {
-                "state": self.state,
-                "profile": self.profile,
-                "pid": os.getpid(),
-                "uptime": self.clock.time() - self._started,
-                "paths": {"state": str(self.paths.state), "project": str(self.paths.project or "")},
-                "plugins": self.health(),
-                "quarantined": self.quarantined,
-                "queued": self.bus.queued,
-                "topics": self.bus.topics(),
-                "subscriptions": self.bus.subscriptions(),
-            }
+        return dict(
+            msgspec.to_builtins(
+                {
+                    "state": self.state,
+                    "profile": self.profile,
+                    "pid": os.getpid(),
+                    "uptime": self.clock.time() - self._started,
+                    "paths": {
+                        "state": str(self.paths.state),
+                        "project": str(self.paths.project or ""),
+                    },
+                    "plugins": self.health(),
+                    "quarantined": self.quarantined,
+                    "queued": self.bus.queued,
+                    "topics": self.bus.topics(),
+                    "subscriptions": self.bus.subscriptions(),
+                }
+            )
         )
-        return found
 
     def host(self, name: str) -> Host:
         """A host that belongs to no plugin: for whoever embeds a runtime, and for tests."""
@@ -198,16 +200,15 @@ class Runtime:
         if not at_once:
             await self._drain(self._limits.drain_timeout)
         undelivered = {s.name: s.queued for s in self.bus.subscriptions() if s.queued}
-        stuck = self._stuck
         for name in reversed(self.attached):
-            stuck += await self._attached.pop(name).leave(self._limits.detach_timeout)
+            self._stuck += await self._attached.pop(name).leave(self._limits.detach_timeout)
         self.bus.close()
-        for task in stuck:
+        for task in self._stuck:
             log.error("task %s does not end although it was cancelled", task)
         for name, count in undelivered.items():
             log.warning("%d events were not delivered to %s", count, name)
         self.state = "stopped"
-        return StopReport(undelivered, tuple(stuck))
+        return StopReport(undelivered, tuple(self._stuck))
 
     async def __aenter__(self) -> Self:
         try:
@@ -277,16 +278,16 @@ class Runtime:
             except (PluginError, TypeError) as error:
                 self.plugins.quarantine(host.name, "attach", str(error))
         seconds = self._limits.attach_timeout
-        told = (one.entered(seconds) for one in entering.values())
-        failures = await asyncio.gather(*told, return_exceptions=True)
+        failures = await asyncio.gather(*(one.entered(seconds) for one in entering.values()))
         for (name, attached), failure in zip(entering.items(), failures, strict=True):
             self._stuck += attached.stuck
-            if failure and not isinstance(failure, BaseException):
+            if failure:
                 self.plugins.quarantine(name, "attach", failure)
-            elif not failure:
+            else:
                 self._attached[name] = attached
-        for refused in (failure for failure in failures if isinstance(failure, BaseException)):
-            raise refused
+        for attached in entering.values():
+            if isinstance(attached.failure, StartRefused):
+                raise attached.failure
 
     # -- the end -----------------------------------------------------------------------------
 

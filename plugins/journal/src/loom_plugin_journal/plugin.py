@@ -43,7 +43,9 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
         store = host.driver("loom.store", settings.store)(host.paths.state)
         journal = Journal(host, store, Slots(host.paths.state / "handled"), settings)
     except (LoomError, OSError) as error:
-        raise StartRefused(host.name, f"{error}.") from error
+        raise StartRefused(
+            f"the journal lets nothing start: {error} (--without journal starts without it)"
+        ) from error
     host.provide(contracts.Journal, Keeping(journal, store))
     ledger = Ledger(host, journal, store)
     host.provide(contracts.Effects, ledger)
