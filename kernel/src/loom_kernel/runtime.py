@@ -151,25 +151,21 @@ class Runtime:
 
     def status(self) -> dict[str, Any]:
         """The runtime in JSON-shaped data: state, plugins with their health, accounts."""
-        return dict(
-            msgspec.to_builtins(
-                {
-                    "state": self.state,
-                    "profile": self.profile,
-                    "pid": os.getpid(),
-                    "uptime": self.clock.time() - self._started,
-                    "paths": {
-                        "state": str(self.paths.state),
-                        "project": str(self.paths.project or ""),
-                    },
-                    "plugins": self.health(),
-                    "quarantined": self.quarantined,
-                    "queued": self.bus.queued,
-                    "topics": self.bus.topics(),
-                    "subscriptions": self.bus.subscriptions(),
-                }
-            )
+        found: dict[str, Any] = msgspec.to_builtins(
+            {
+                "state": self.state,
+                "profile": self.profile,
+                "pid": os.getpid(),
+                "uptime": self.clock.time() - self._started,
+                "paths": {"state": str(self.paths.state), "project": str(self.paths.project or "")},
+                "plugins": self.health(),
+                "quarantined": self.quarantined,
+                "queued": self.bus.queued,
+                "topics": self.bus.topics(),
+                "subscriptions": self.bus.subscriptions(),
+            }
         )
+        return found
 
     def host(self, name: str) -> Host:
         """A host that belongs to no plugin: for whoever embeds a runtime, and for tests."""

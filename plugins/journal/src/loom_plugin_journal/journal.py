@@ -72,10 +72,8 @@ class Journal:
         """What waits until the slowest consumer is not too far behind any more."""
         self._interests: dict[str, tuple[Consumer, ...]] = {}
         self._changed: dict[Consumer, None] = {}
-        self._newest = store.last
-        """The record that was offered last."""
-        self._damage = ""
-        """What was read and is not what was written."""
+        self._newest = store.last  # the record that was offered last
+        self._damage = ""  # what was read and is not what was written
         self._handled: dict[tuple[str, str], tuple[Consumer, Flight]] = {}
         """What handlers work on: by consumer's subscriber and event id."""
         self._reading = Reading(host, store, self._damaged)
@@ -381,8 +379,7 @@ class Journal:
 
     def _find_unexpected(self, receipts: list[Receipt]) -> None:
         """What was refused amid a failure of the disk may be there: it is read as any other."""
-        fresh = sum(not receipt.is_duplicate for receipt in receipts)
-        if self.last - fresh > self._newest:
+        if self.last - sum(not receipt.is_duplicate for receipt in receipts) > self._newest:
             for consumer in self.consumers.values():
                 consumer.is_behind = True
 
