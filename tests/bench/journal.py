@@ -19,8 +19,7 @@ from typing import Any
 
 from loom_kernel import Envelope, Host, Runtime
 from loom_kernel.testing import running, wait_until
-from loom_plugin_journal.records import Append, Batch, Record, body_of
-from loom_plugin_journal.sqlite import SqliteStore
+from loom_plugin_journal import Append, Batch, Record, SqliteStore, body_of
 
 SIZE = 300
 MANY = 64
@@ -129,7 +128,7 @@ def replay_plain(folder: Path) -> dict[str, float]:
         for body in bodies():
             file.write(len(body).to_bytes(4, "little") + body)
     began = perf_counter()
-    records = []
+    records: list[Record] = []
     with (folder / "plain").open("rb") as file:
         while head := file.read(4):
             body = file.read(int.from_bytes(head, "little"))

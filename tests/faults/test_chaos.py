@@ -14,8 +14,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from loom_plugin_journal.queries import letters
-from loom_plugin_journal.sqlite import SqliteStore
+from loom_plugin_journal import SqliteStore, letters
 
 from tests.e2e.instance import Instance, is_alive, kill, wait_for
 

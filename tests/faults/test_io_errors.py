@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loom_plugin_journal.sqlite import SqliteStore
+from loom_plugin_journal import SqliteStore
 
 from tests.faults.disk.disk import build
 

@@ -292,5 +292,5 @@ BusAndJournal.TestCase.settings = settings(
 @pytest.mark.feature("X-05")
 @pytest.mark.reliability("R9")
 @pytest.mark.timeout(900)
-class TestBusAndJournal(BusAndJournal.TestCase):  # type: ignore[name-defined,misc]  # made by hypothesis
+class TestBusAndJournal(BusAndJournal.TestCase):  # type: ignore[misc,valid-type]  # made by hypothesis
     """The model as a test."""

@@ -18,11 +18,15 @@ import pytest
 from loom.contracts import Retry
 from loom_kernel import Envelope, Host, Runtime
 from loom_kernel.testing import VirtualClock, VirtualLoop, running, wait_until
-from loom_plugin_journal.journal import Journal
-from loom_plugin_journal.records import Batch, JournalUnavailable, Receipt
-from loom_plugin_journal.settings import Settings
-from loom_plugin_journal.slots import Slots
-from loom_plugin_journal.sqlite import SqliteStore
+from loom_plugin_journal import (
+    Batch,
+    Journal,
+    JournalUnavailable,
+    Receipt,
+    Settings,
+    Slots,
+    SqliteStore,
+)
 
 SEEDS = 1000 if os.environ.get("LOOM_TEST_LONG") else 6
 HOUR, DAY, YEAR = 3600.0, 86_400.0, 31_557_600.0

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loom_plugin_journal.queries import letters
-from loom_plugin_journal.sqlite import SqliteStore
+from loom_plugin_journal import SqliteStore, letters
 
 VICTIM = Path(__file__).parent / "disk" / "victim.py"
 KINDS = ("fine", "raise", "hang", "exit", "segfault", "memory", "reject")

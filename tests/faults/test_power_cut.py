@@ -17,7 +17,7 @@ from random import Random
 
 import msgspec
 import pytest
-from loom_plugin_journal.sqlite import SqliteStore
+from loom_plugin_journal import SqliteStore
 
 from tests.faults.disk.disk import MODES, Disk, Step, build, steps
 

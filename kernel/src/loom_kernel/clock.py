@@ -20,15 +20,12 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment; never jumps."""
-        ...
 
     async def sleep(self, seconds: float) -> None:
         """Wait for *seconds*."""
-        ...
 
     async def sleep_until(self, moment: float) -> None:
         """Wait until `time()` has reached *moment*, however the wall clock is set meanwhile."""
-        ...
 
 
 class RealClock:

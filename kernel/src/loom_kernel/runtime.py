@@ -196,16 +196,15 @@ class Runtime:
         if not at_once:
             await self._drain(self._limits.drain_timeout)
         undelivered = {s.name: s.queued for s in self.bus.subscriptions() if s.queued}
-        stuck = self._stuck
         for name in reversed(self.attached):
-            stuck += await self._attached.pop(name).leave(self._limits.detach_timeout)
+            self._stuck += await self._attached.pop(name).leave(self._limits.detach_timeout)
         self.bus.close()
-        for task in stuck:
+        for task in self._stuck:
             log.error("task %s does not end although it was cancelled", task)
         for name, count in undelivered.items():
             log.warning("%d events were not delivered to %s", count, name)
         self.state = "stopped"
-        return StopReport(undelivered, tuple(stuck))
+        return StopReport(undelivered, tuple(self._stuck))
 
     async def __aenter__(self) -> Self:
         try:

@@ -343,9 +343,6 @@ class Subscription:
         if self.on_settled is not None:
             self.on_settled(envelope, failure)
 
-    def hand_anew(self, envelope: Envelope) -> None:
-        """Who was given *envelope* is gone, and another is given it from the start."""
-
     async def wait_idle(self) -> None:
         """Wait until the handler is done with what it has; at once if it is the one who asks."""
         self._idle = asyncio.Event()

@@ -92,7 +92,7 @@ async def test_a_failed_event_comes_again_and_keeps_only_its_own_thread_waiting(
 ) -> None:
     def fail_once(envelope: Envelope) -> None:
         if envelope.data == "a1" and clerk.given.count("a1") == 1:
-            raise Retry("not yet", 0.05)
+            raise Retry("not yet", 0.5)
 
     async with life() as runtime:
         clerk = Clerk(runtime.host("clerk"), fail_once)
@@ -277,7 +277,7 @@ async def test_what_a_handler_published_before_it_failed_is_not_published_twice(
 async def test_publishers_wait_when_the_slowest_consumer_is_too_far_behind(life: Start) -> None:
     may_go_on = asyncio.Event()
     settings = {"max_lag": 1000, "window": 4}
-    config = {"plugins": {"journal": settings}, "bus": {"credit_timeout": 0.05}}
+    config = {"plugins": {"journal": settings}, "bus": {"credit_timeout": 0.5}}
     async with life(config=config) as runtime:
         clerk = Clerk(runtime.host("clerk"), lambda _: may_go_on.wait())
         clerk.consume("order.*")

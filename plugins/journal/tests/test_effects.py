@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from loom.contracts import Effects, Journal
 from loom_kernel.testing import running
 
 MAILER = Path(__file__).with_name("mailer.py")
@@ -65,3 +66,18 @@ async def test_a_person_says_what_became_of_it(tmp_path: Path, *, happened: bool
         assert stranger.data["error"]["code"] == "PERMISSION_DENIED"
     assert live(tmp_path, "never") == ["ACTION_OK"]
     assert len(sent(tmp_path)) == (1 if happened else 2)
+
+
+@pytest.mark.anyio
+async def test_a_second_process_names_what_an_event_causes_as_the_first_did(tmp_path: Path) -> None:
+    """The first one was killed amid the event: the call of the second has to be recognised."""
+    async with running("journal", state=tmp_path / "state") as runtime:
+        host = runtime.host("clerk")
+        effects, journal = host.require(Effects), host.require(Journal)
+        with host.subscribe("order.placed", durable="agent:clerk") as mailbox:
+            await runtime.host("shop").publish("order.placed", 1)
+            (event,) = await mailbox.receive_many(8)
+            first = [effects.name("clerk", event, "mail:send") for _ in range(2)]
+            assert first[0] != first[1], "two calls of one handling are two"
+            journal.begin_anew("clerk", event)
+            assert [effects.name("clerk", event, "mail:send") for _ in range(2)] == first

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from loom_kernel import Runtime
 from loom_kernel.testing import VirtualClock, run_virtual, running, wait_until
-from loom_plugin_journal.sqlite import SEGMENT
+from loom_plugin_journal.proof import SEGMENT
 
 from plugins.journal.tests.clerk import Clerk
 

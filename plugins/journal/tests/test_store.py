@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loom_kernel import LoomError
+from loom_plugin_journal.proof import SEGMENT
 from loom_plugin_journal.records import Append, Batch, JournalDamaged
-from loom_plugin_journal.sqlite import FILE, SEGMENT, SqliteStore
+from loom_plugin_journal.sqlite import FILE, SqliteStore
 
 BODIES = [os.urandom(40) for _ in range(50)]
 

@@ -15,8 +15,7 @@ from typing import Any
 
 from loom_kernel import Envelope, Runtime
 from loom_kernel.testing import VirtualClock, run_virtual, running, wait_until
-from loom_plugin_journal.records import JournalUnavailable
-from loom_plugin_journal.sqlite import SEGMENT
+from loom_plugin_journal import SEGMENT, JournalUnavailable
 
 STATE, HOW = Path(sys.argv[1]), sys.argv[2]
 JOURNAL = STATE / "plugins" / "journal"
@@ -91,7 +90,8 @@ def ballast() -> int:
 
 
 async def live(crowd: Crowd) -> dict[str, Any]:
-    runtime, found = crowd.runtime, {"ballast": [ballast()]}
+    runtime = crowd.runtime
+    found: dict[str, Any] = {"ballast": [ballast()]}
     for start in range(0, MANY, 400):
         count = min(400, MANY - start)
         await asyncio.gather(*(crowd.publish(start + n, 10) for n in range(count)))

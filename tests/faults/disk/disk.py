@@ -20,7 +20,18 @@ _GRAIN = {"pages": 4096, "sectors": 512}
 def build(folder: Path) -> Path:
     """Compile the shim; the library to preload."""
     library = folder / "shim.so"
-    command = ["gcc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, SHIM, "-ldl"]
+    command = [
+        "gcc",
+        "-O1",
+        "-Wall",
+        "-Werror",
+        "-shared",
+        "-fPIC",
+        "-o",
+        str(library),
+        str(SHIM),
+        "-ldl",
+    ]
     subprocess.run(command, check=True, timeout=60)
     return library
 

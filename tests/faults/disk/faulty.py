@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from loom_kernel import Envelope, LoomError, Runtime
 from loom_kernel.testing import VirtualClock, run_virtual, running, wait_until
-from loom_plugin_journal.records import JournalUnavailable
+from loom_plugin_journal import JournalUnavailable
 
 FOLDER = Path(sys.argv[1])
 CODE, TIMES, FIRST, STEP = map(int, sys.argv[2:])

@@ -16,25 +16,24 @@ from pathlib import Path
 from loom.contracts import Effect, Effects
 from loom_kernel import Envelope, Runtime
 from loom_kernel.testing import running
-from loom_plugin_journal import sqlite
-from loom_plugin_journal.records import Batch, Receipt
+from loom_plugin_journal import Batch, Receipt, SqliteStore
 
 STATE, ROUNDS = Path(sys.argv[1]), int(sys.argv[2])
 # So that the write-ahead log is written back now and then, in so short a life.
-sqlite.SqliteStore.__init__.__kwdefaults__["checkpoint"] = 1 << 20
-commit = sqlite.SqliteStore.commit
+SqliteStore.__init__.__kwdefaults__ = {"ballast": 1 << 20, "checkpoint": 1 << 20}
+commit = SqliteStore.commit
 ALONE = 1.5
 """Seconds in which there is nothing but ticks."""
 
 
-def careless(store: sqlite.SqliteStore, batch: Batch) -> list[Receipt]:
+def careless(store: SqliteStore, batch: Batch) -> list[Receipt]:
     """What a store does that thinks the end of a process is the worst that can happen."""
     batch.is_flushed = False
     return commit(store, batch)
 
 
 if sys.argv[3] == "careless":
-    sqlite.SqliteStore.commit = careless  # type: ignore[method-assign]  # for the control run
+    SqliteStore.commit = careless  # type: ignore[assignment,method-assign]  # for the control run
 
 
 class Marks:

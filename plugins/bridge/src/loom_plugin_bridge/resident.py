@@ -62,9 +62,9 @@ class Resident:
         self._failed += session.failures
         self.session = None
         self._again = self._without_poison(session.release())
-        if self._mailbox is not None:
+        if session.journal is not None:
             for event in self._again:
-                self._mailbox.hand_anew(event)
+                session.journal.begin_anew(self.host.name, event)
         session.outlet.unsettled.clear()
 
     def _without_poison(self, left: list[Envelope]) -> list[Envelope]:

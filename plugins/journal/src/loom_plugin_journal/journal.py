@@ -29,7 +29,8 @@ from loom_plugin_journal.records import (
 )
 from loom_plugin_journal.settings import Settings
 from loom_plugin_journal.slots import Slots
-from loom_plugin_journal.subscription import DurableSubscription, Intake
+from loom_plugin_journal.subscription import DurableSubscription, Intake, bus_of, plain, seen
+from loom_plugin_journal.upkeep import Upkeep, commit_with_room
 from loom_plugin_journal.writer import Writer
 
 if TYPE_CHECKING:
@@ -41,11 +42,6 @@ IDEMPOTENCY = "idempotency-key"
 """The entry of an event's metadata by which a repeated one is recognised."""
 AGENT = "agent:"
 """What the names of agents' mailboxes begin with."""
-AGAIN = 1.0
-"""Seconds after which a journal that could not write tries to."""
-SOON = 0.05
-"""Seconds after which progress is written if nothing else is before: a lone publisher's next event
-need not wait for the end of the one before."""
 _PRIVATE = ("$", "dlq.")
 """Topics that are never written down: the runtime's own, and what tells of dead letters."""
 
@@ -63,7 +59,7 @@ class Journal:
         """Why nothing can be written now."""
         self.counts = {"written": 0, "repeated": 0, "commits": 0, "refused": 0}
         self._host = host
-        self._bus = _bus(host)
+        self._bus = bus_of(host)
         self._store = store
         self._slots = slots
         self._settings = settings
@@ -76,11 +72,8 @@ class Journal:
         """What waits until the slowest consumer is not too far behind any more."""
         self._interests: dict[str, tuple[Consumer, ...]] = {}
         self._changed: dict[Consumer, None] = {}
-        self._newest = store.last
-        """The record that was offered last."""
-        self._is_mending = self._is_unflushed = self._will_sync = self._will_write = False
-        self._damage = ""
-        """What was read and is not what was written."""
+        self._newest = store.last  # the record that was offered last
+        self._damage = ""  # what was read and is not what was written
         self._handled: dict[tuple[str, str], tuple[Consumer, Flight]] = {}
         """What handlers work on: by consumer's subscriber and event id."""
         self._reading = Reading(host, store, self._damaged)
@@ -88,6 +81,7 @@ class Journal:
         self._intake = Intake(self, self._bus, self._always)
         self._restore()
         self.writer = Writer(store, self)
+        self._upkeep = Upkeep(host, store, self.writer, settings.background_sync)
         self._bus.add(self._intake)
         self._bus.make_durable = self._make
         host.on("$loom.stopping", handler=self._stop, name="journal:stopping")
@@ -131,12 +125,7 @@ class Journal:
                 batch.values["consumer", consumer.name] = encode(consumer.progress())
         if batch:  # before anybody is given one of them again
             batch.is_flushed = True
-            try:
-                self._store.commit(batch)
-            except OSError:
-                if not self._store.is_full:
-                    raise
-                self._store.commit(batch)  # there was room set aside
+            commit_with_room(self._store, batch)
         self._slots.clear()
 
     def _enter(self, name: str, progress: Progress) -> Consumer:
@@ -175,7 +164,7 @@ class Journal:
             PayloadNotSerializable: it cannot be.
         """
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(_seen)
+        future.add_done_callback(seen)
         try:
             if self.trouble:
                 raise JournalUnavailable(f"the journal cannot write: {self.trouble}")
@@ -273,8 +262,12 @@ class Journal:
         self.writer.put("consumer", name, None)
         self.writer.put("meta", "consumers", encode(sorted(self.consumers)))
 
-    def flight(self, owner: str, event: str) -> Flight | None:
+    def delivery(self, owner: str, event: str) -> tuple[Consumer, Flight] | None:
         """The delivery of *event* that *owner* is handling."""
+        return self._handled.get((owner, event))
+
+    def flight(self, owner: str, event: str) -> Flight | None:
+        """Its half on the way."""
         found = self._handled.get((owner, event))
         return found[1] if found is not None else None
 
@@ -338,19 +331,12 @@ class Journal:
 
     def changed(self, consumer: Consumer) -> None:
         self._changed[consumer] = None
-        if not self._will_write:
-            self._will_write = True
-            self.later(SOON, self._write_progress)
+        self._upkeep.write_soon()
 
     def keep_progress(self) -> None:
         """Write how far all are: also those that only were passed by."""
         for consumer in self.consumers.values():
             self.changed(consumer)
-
-    def _write_progress(self) -> None:
-        self._will_write = False
-        if self._changed:
-            self.writer.call()
 
     def lags(self, consumer: Consumer) -> None:
         self._reading.ask(consumer)
@@ -368,7 +354,7 @@ class Journal:
         if self.trouble and not self._store.is_full:
             self._host.log.warning("the journal writes again")
             self.trouble = ""
-        self._plan_sync(batch)
+        self._upkeep.committed(batch)
         self._find_unexpected(receipts)
         written, self._written = self._written, []
         for receipt, (future, envelope) in zip(receipts, written, strict=True):
@@ -393,22 +379,9 @@ class Journal:
 
     def _find_unexpected(self, receipts: list[Receipt]) -> None:
         """What was refused amid a failure of the disk may be there: it is read as any other."""
-        fresh = sum(not receipt.is_duplicate for receipt in receipts)
-        if self.last - fresh > self._newest:
+        if self.last - sum(not receipt.is_duplicate for receipt in receipts) > self._newest:
             for consumer in self.consumers.values():
                 consumer.is_behind = True
-
-    def _plan_sync(self, batch: Batch) -> None:
-        """Have what a power cut could take flushed within `background_sync` seconds."""
-        self._is_unflushed = not batch.is_flushed
-        if self._is_unflushed and not self._will_sync:
-            self._will_sync = True
-            self.later(self._settings.background_sync, self._sync)
-
-    def _sync(self) -> None:
-        self._will_sync = False
-        if self._is_unflushed:
-            self.writer.sync()
 
     def refused(self, batch: Batch, error: BaseException) -> None:
         """Nothing of *batch* was written: its publishers are told, the rest is tried again."""
@@ -422,9 +395,7 @@ class Journal:
             self._refuse(future, envelope)
         self._refuse_all()
         self._keep(batch)
-        if not self._is_mending:
-            self._is_mending = True
-            self._host.spawn(self._mend(), "mend")
+        self._upkeep.mend(lambda: bool(self.trouble))
 
     def _refuse(self, future: asyncio.Future[int], envelope: Envelope) -> None:
         if not future.done():
@@ -436,17 +407,6 @@ class Journal:
         next_one = self.writer.batch
         next_one.removals[:0] = batch.removals
         next_one.values = {**batch.values, **next_one.values}
-
-    async def _mend(self) -> None:
-        """Try again until it works. While the disk is full only what ends work is written."""
-        current.set(None)
-        while self.trouble:
-            await self._host.clock.sleep(AGAIN)
-            self.writer.sync()
-            await self.writer.flush()
-            if self._store.is_full and await self.writer.run(self._store.reserve):
-                self.writer.sync()
-        self._is_mending = False
 
     def _refuse_all(self) -> None:
         """Tell those who wait for a later commit that nothing can be written."""
@@ -479,7 +439,7 @@ class Journal:
 
     async def aclose(self) -> None:
         """Write what is left and close the store."""
-        self._bus.make_durable = _plain
+        self._bus.make_durable = plain
         self._intake.close()
         for outlet in [one for consumer in self.consumers.values() for one in consumer.outlets]:
             outlet.close()
@@ -488,27 +448,3 @@ class Journal:
         await self.writer.aclose()
         self._store.close()
         self._slots.close()
-
-
-def _plain(bus: Bus, patterns: tuple[str, ...], **options: Any) -> Any:
-    from loom_kernel import Subscription
-
-    return Subscription(bus, patterns, **options)
-
-
-def _bus(host: Host) -> Bus:
-    """The bus of this process.
-
-    Raises:
-        LoomError: it is in another one.
-    """
-    bus = host.world.bus
-    if not isinstance(bus, Bus):
-        raise LoomError("the journal belongs where the bus is")
-    return bus
-
-
-def _seen(future: asyncio.Future[int]) -> None:
-    """Who published without waiting is told by the journal's health, not by a lost exception."""
-    if not future.cancelled():
-        future.exception()

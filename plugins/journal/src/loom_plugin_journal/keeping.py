@@ -45,6 +45,10 @@ class Keeping:
         self._journal.writer.put("state", owner, state)
         return self._journal.writer.flush()
 
+    def begin_anew(self, owner: str, event: Envelope) -> None:
+        if (found := self._journal.delivery(owner, event.id)) is not None:
+            found[0].begin_anew(event)
+
     def abandon(self, name: str) -> None:
         self._journal.forget(name)
 

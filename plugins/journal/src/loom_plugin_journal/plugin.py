@@ -47,8 +47,7 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
         journal = Journal(host, store, Slots(host.paths.state / "handled"), settings)
     except (LoomError, OSError) as error:
         raise StartRefused(
-            f"plugin 'journal' lets nothing start: {error}. "
-            "`--without journal` starts without what it promises"
+            f"the journal lets nothing start: {error} (--without journal starts without it)"
         ) from error
     host.provide(contracts.Journal, Keeping(journal, store))
     ledger = Ledger(host, journal, store)

@@ -14,7 +14,6 @@ import sqlite3
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from zlib import crc32
 
@@ -22,7 +21,21 @@ import msgspec
 from loom_kernel import LoomError, private_dir
 
 from loom_plugin_journal.ballast import Ballast
+from loom_plugin_journal.failures import code, meaning
 from loom_plugin_journal.head import Head
+from loom_plugin_journal.proof import (
+    SEGMENT,
+    Segment,
+    beyond,
+    crc_of,
+    range_of,
+    rows_of,
+    segments_of,
+    value_of,
+    values_of,
+    verify,
+    walk,
+)
 from loom_plugin_journal.records import (
     START,
     Append,
@@ -38,8 +51,6 @@ from loom_plugin_journal.records import (
 
 FILE = "journal.db"
 FORMAT = 1
-SEGMENT = 4096
-"""Records after which the chain's link is noted, so that older ones can be removed."""
 SEGMENTS = 8
 """Segments that are removed at once."""
 CHECKPOINT = 16 << 20
@@ -57,13 +68,6 @@ CREATE TABLE record (sequence INTEGER PRIMARY KEY, topic TEXT NOT NULL, body BLO
 CREATE TABLE value (space TEXT NOT NULL, key TEXT NOT NULL, data BLOB NOT NULL,
     crc INTEGER NOT NULL, PRIMARY KEY (space, key)) WITHOUT ROWID;
 """
-
-
-class Segment(msgspec.Struct, frozen=True, array_like=True):
-    """A link of the chain: that of the record *last*."""
-
-    last: int
-    link: bytes
 
 
 Tail = Segment
@@ -139,7 +143,7 @@ class SqliteStore:
             tail = self._begin(is_new)
             self._reader = _connect(self._path)
         except sqlite3.Error as error:
-            raise _meaning(error, f"{self._path} cannot be read: {error}") from error
+            raise meaning(error, f"{self._path} cannot be read: {error}") from error
         return tail
 
     def _begin(self, is_new: bool) -> Tail:
@@ -155,27 +159,23 @@ class SqliteStore:
         writer.execute("PRAGMA synchronous=FULL")
         if is_new or version == 0:
             writer.executescript(f"BEGIN IMMEDIATE;{TABLES}PRAGMA user_version={FORMAT};COMMIT;")
-        flushed = self._value(writer, *FLUSHED)
+        flushed = value_of(writer, *FLUSHED)
         self._flushed = 0 if flushed is None else msgspec.msgpack.decode(flushed, type=int)
         return self._find_tail()
 
     def _find_tail(self) -> Tail:
         """Read the newest segment, which is where an end without order leaves its traces."""
-        first, last = _range(self._writer)
-        noted = self._segments(self._writer)
+        first, last = range_of(self._writer)
+        noted = segments_of(self._writer)
         known = [segment for segment in noted if segment.last <= last] or [Segment(0, START)]
         if noted and noted[-1].last > last:
             raise JournalDamaged(f"records {last + 1} to {noted[-1].last} are missing")
         anchor = known[-1]
         if first > anchor.last + 1:
             raise JournalDamaged(f"records {anchor.last + 1} to {first - 1} are missing")
-        found = self._walk(self._writer, anchor, last)
+        found = walk(self._writer, anchor, last)
         self.first = first or last + 1
         return Tail(last, found)
-
-    def _segments(self, connection: sqlite3.Connection) -> list[Segment]:
-        rows = self._values(connection, "segment", "")
-        return [msgspec.msgpack.decode(data, type=Segment) for _, data in rows]
 
     def reserve(self) -> bool:
         """See `Store`."""
@@ -195,7 +195,7 @@ class SqliteStore:
             for space, prefix in batch.removals:
                 self._writer.execute(
                     "DELETE FROM value WHERE space = ? AND key >= ? AND key < ?",
-                    (space, prefix, _after(prefix)),
+                    (space, prefix, beyond(prefix)),
                 )
             self._put(batch.values)
             if batch.is_flushed:
@@ -230,7 +230,7 @@ class SqliteStore:
 
     def _known(self, append: Append, sequence: int) -> int:
         """The sequence that was given for this key before; else it is given *sequence*."""
-        found = self._value(self._writer, append.space, append.key)
+        found = value_of(self._writer, append.space, append.key)
         if found is not None:
             return int(msgspec.msgpack.decode(found)[0])
         self._put({(append.space, append.key): encode([sequence, append.time])})
@@ -238,7 +238,7 @@ class SqliteStore:
 
     def _put(self, values: dict[tuple[Space, str], bytes | None]) -> None:
         rows = [
-            (space, key, data, _crc(space, key, data))
+            (space, key, data, crc_of(space, key, data))
             for (space, key), data in values.items()
             if data is not None
         ]
@@ -258,7 +258,7 @@ class SqliteStore:
         """
         with suppress(sqlite3.Error):
             self._writer.execute("ROLLBACK")
-        if _code(error) == sqlite3.SQLITE_FULL:
+        if code(error) == sqlite3.SQLITE_FULL:
             self._make_room()
             raise OSError(errno.ENOSPC, "the disk is full") from error
         self._ballast.is_needed()
@@ -289,7 +289,7 @@ class SqliteStore:
             try:
                 is_busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             except sqlite3.Error as error:
-                raise _meaning(error, str(error)) from error
+                raise meaning(error, str(error)) from error
         if is_busy:
             raise OSError(errno.EBUSY, "the write-ahead log is in use")
         if found.last < before.last or (found.last == before.last and found.link != before.link):
@@ -306,7 +306,7 @@ class SqliteStore:
         try:
             self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.Error as error:
-            if _code(error) == sqlite3.SQLITE_FULL:
+            if code(error) == sqlite3.SQLITE_FULL:
                 self._ballast.release()
                 return
             with suppress(OSError):  # else the next commit opens it, or fails
@@ -322,7 +322,7 @@ class SqliteStore:
                 found = self._reader.execute(READ, (first, last)).fetchall()
             except sqlite3.Error as error:
                 text = f"records {first} to {last} cannot be read: {error}"
-                raise _meaning(error, text) from error
+                raise meaning(error, text) from error
             records: list[Record] = []
             expected = first
             try:
@@ -335,113 +335,35 @@ class SqliteStore:
             except (AttributeError, TypeError):  # not even a text and bytes
                 expected = -1
             if expected != last + 1 and last >= first:
-                self._rows(self._reader, first, last)  # it names what is wrong
+                rows_of(self._reader, first, last)  # it names what is wrong
         return records
-
-    def _rows(
-        self, connection: sqlite3.Connection, first: int, last: int
-    ) -> list[tuple[int, str, bytes, bytes]]:
-        """The records from *first* to *last*, all of them, each as it was written."""
-        try:
-            found = connection.execute(
-                "SELECT sequence, topic, body, crc, link FROM record "
-                "WHERE sequence BETWEEN ? AND ? ORDER BY sequence",
-                (first, last),
-            ).fetchall()
-        except sqlite3.Error as error:
-            text = f"records {first} to {last} cannot be read: {error}"
-            raise _meaning(error, text) from error
-        rows = []
-        expected = first
-        for sequence, topic, body, crc, own in found:
-            if sequence != expected:
-                raise JournalDamaged(f"records {expected} to {sequence - 1} are missing")
-            if not _is_whole(sequence, topic, body, crc):
-                raise JournalDamaged(f"record {sequence} is not what was written")
-            rows.append((sequence, topic, body, own))
-            expected += 1
-        if expected <= last:
-            raise JournalDamaged(f"records {expected} to {last} are missing")
-        return rows
-
-    def _walk(self, connection: sqlite3.Connection, anchor: Segment, last: int) -> bytes:
-        """Follow the chain from *anchor* to record *last*; the link there."""
-        before = anchor.link
-        for start in range(anchor.last + 1, last + 1, SEGMENT):
-            end = min(start + SEGMENT - 1, last)
-            for sequence, topic, body, own in self._rows(connection, start, end):
-                before = link(before, sequence, topic, body)
-                if before != own:
-                    raise JournalDamaged(f"record {sequence} does not follow those before it")
-        return before
 
     def get(self, space: Space, key: str) -> bytes | None:
         try:
             with self._reading:
-                return self._value(self._reader, space, key)
+                return value_of(self._reader, space, key)
         except sqlite3.Error as error:
-            raise _meaning(error, f"the {space} {key!r} cannot be read: {error}") from error
+            raise meaning(error, f"the {space} {key!r} cannot be read: {error}") from error
 
     def scan(
         self, space: Space, prefix: str = "", *, after: str = "", limit: int = -1
     ) -> list[tuple[str, bytes]]:
         try:
             with self._reading:
-                return self._values(self._reader, space, prefix, after=after, limit=limit)
+                return values_of(self._reader, space, prefix, after=after, limit=limit)
         except sqlite3.Error as error:
-            raise _meaning(error, f"values of {space} cannot be read: {error}") from error
-
-    def _value(self, connection: sqlite3.Connection, space: Space, key: str) -> bytes | None:
-        row = connection.execute(
-            "SELECT data, crc FROM value WHERE space = ? AND key = ?", (space, key)
-        ).fetchone()
-        return None if row is None else _whole(space, key, *row)
-
-    def _values(
-        self,
-        connection: sqlite3.Connection,
-        space: Space,
-        prefix: str,
-        *,
-        after: str = "",
-        limit: int = -1,
-    ) -> list[tuple[str, bytes]]:
-        rows = connection.execute(
-            "SELECT key, data, crc FROM value WHERE space = ? AND key >= ? AND key < ? "
-            "AND (key > ? OR ? = '') ORDER BY key LIMIT ?",
-            (space, max(prefix, after), _after(prefix), after, after, limit),
-        ).fetchall()
-        return [(key, _whole(space, key, data, crc)) for key, data, crc in rows]
+            raise meaning(error, f"values of {space} cannot be read: {error}") from error
 
     # -- keeping -----------------------------------------------------------------------------
 
     def verify(self) -> int:
         connection = _connect(self._path)
         try:
-            return self._verify(connection, self.last)
+            return verify(connection, self.last)
         except sqlite3.Error as error:
-            raise _meaning(error, f"{self._path} cannot be read: {error}") from error
+            raise meaning(error, f"{self._path} cannot be read: {error}") from error
         finally:
             connection.close()
-
-    def _verify(self, connection: sqlite3.Connection, at_least: int) -> int:
-        problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if problem != "ok":
-            raise JournalDamaged(f"{self._path}: {problem}")
-        connection.execute("BEGIN")  # what is written or removed meanwhile is not seen
-        first, last = _range(connection)
-        if last < at_least:
-            raise JournalDamaged(f"records {last + 1} to {at_least} are missing")
-        segments = self._segments(connection)
-        anchor = next((s for s in segments if s.last == first - 1), Segment(0, START))
-        for before, after in pairwise([anchor, *(s for s in segments if s.last >= first)]):
-            if self._walk(connection, before, after.last) != after.link:
-                raise JournalDamaged(f"records up to {after.last} are not the noted ones")
-        newest = segments[-1] if segments and segments[-1].last >= first else anchor
-        self._walk(connection, newest, last)
-        for space in [row[0] for row in connection.execute("SELECT DISTINCT space FROM value")]:
-            self._values(connection, space, "")
-        return last - first + 1 if first else 0
 
     def snapshot(self, target: Path) -> None:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -456,7 +378,7 @@ class SqliteStore:
 
     def trim(self, before: int) -> int:
         """See `Store`; the link before the oldest record stays, so that the chain can be read."""
-        ends = [s for s in self._segments(self._writer) if s.last < before and s.last >= self.first]
+        ends = [s for s in segments_of(self._writer) if s.last < before and s.last >= self.first]
         if not ends:
             return 0
         writer, last = self._writer, ends[:SEGMENTS][-1].last
@@ -499,55 +421,3 @@ def _lock(path: Path) -> int:
         os.close(guard)
         raise LoomError(f"another process keeps the journal {path.parent}; stop it first") from None
     return guard
-
-
-def _range(connection: sqlite3.Connection) -> tuple[int, int]:
-    """The oldest and the newest record; zeros if there is none."""
-    found: tuple[int, int] = connection.execute(
-        "SELECT coalesce(min(sequence), 0), coalesce(max(sequence), 0) FROM record"
-    ).fetchone()
-    return found
-
-
-def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; 0 if it was not SQLite that failed."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _meaning(error: sqlite3.Error, text: str) -> Exception:
-    """*error* as what the caller should do: try again later, or look at the damage."""
-    if _code(error) == sqlite3.SQLITE_FULL:
-        return OSError(errno.ENOSPC, text)
-    if isinstance(error, sqlite3.ProgrammingError) or _code(error) in _PASSING:
-        return OSError(errno.EIO, text)
-    return JournalDamaged(text)
-
-
-_PASSING = (
-    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY,
-)  # fmt: skip
-"""Codes of what may be over later: the disk's or the machine's, not the file's."""
-
-
-def _after(prefix: str) -> str:
-    """What follows every text that begins with *prefix*."""
-    return prefix + "\U0010ffff"
-
-
-def _crc(space: Space, key: str, data: bytes) -> int:
-    return crc32(data, crc32(f"{space}\0{key}".encode()))
-
-
-def _whole(space: Space, key: str, data: bytes, crc: int) -> bytes:
-    if not isinstance(data, bytes) or _crc(space, key, data) != crc:
-        raise JournalDamaged(f"the {space} {key!r} is not what was written")
-    return data
-
-
-def _is_whole(sequence: int, topic: str, body: bytes, crc: int) -> bool:
-    return (
-        isinstance(body, bytes)
-        and isinstance(topic, str)
-        and checksum(sequence, topic, body) == crc
-    )

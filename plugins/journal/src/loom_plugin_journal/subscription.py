@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from loom.contracts import HandlerTimeout
-from loom_kernel import Envelope, Handler, Subscription
+from loom_kernel import Bus, Envelope, Handler, Host, LoomError, Subscription
 
 if TYPE_CHECKING:
     from loom_plugin_journal.consumer import Consumer
@@ -101,10 +101,6 @@ class DurableSubscription(Subscription):
         self.consumer.begin(envelope, is_ours=self.is_ours)
         return envelope
 
-    def hand_anew(self, envelope: Envelope) -> None:
-        """What it causes is named as it was the first time: that is how it is recognised."""
-        self.consumer.begin_anew(envelope)
-
     async def receive(self) -> Envelope | None:
         """As any other."""
         self.is_ours = True
@@ -150,3 +146,26 @@ class DurableSubscription(Subscription):
             self.consumer.expire(envelope)
         else:
             self.consumer.settle(envelope, failure)
+
+
+def plain(bus: Bus, patterns: tuple[str, ...], **options: Any) -> Subscription:
+    """A subscription as any other: what a durable name gets without a journal."""
+    return Subscription(bus, patterns, **options)
+
+
+def bus_of(host: Host) -> Bus:
+    """The bus of this process.
+
+    Raises:
+        LoomError: it is in another one.
+    """
+    bus = host.world.bus
+    if not isinstance(bus, Bus):
+        raise LoomError("the journal belongs where the bus is")
+    return bus
+
+
+def seen(future: asyncio.Future[int]) -> None:
+    """Who published without waiting is told by the journal's health, not by a lost exception."""
+    if not future.cancelled():
+        future.exception()

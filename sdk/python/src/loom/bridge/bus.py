@@ -320,6 +320,9 @@ class RemoteBus:
         if event.delivery in self._live:
             self._states[event.delivery] = state, list(clock)
 
+    def begin_anew(self, owner: str, event: Envelope) -> None:
+        """The server knows whose connection ended."""
+
     def abandon(self, name: str) -> None:
         """The server forgets who says goodbye."""
 

@@ -72,6 +72,13 @@ class Journal(Protocol):
         """
         ...
 
+    def begin_anew(self, owner: str, event: Envelope) -> None:
+        """The process that handled *event* for *owner* is gone, and another one is given it.
+
+        What it causes is named as it was the first time: that is how it is recognised.
+        """
+        ...
+
     def abandon(self, name: str) -> None:
         """Keep no more events for the durable *name*; nothing happens if somebody consumes."""
         ...
