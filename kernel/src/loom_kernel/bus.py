@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Unpack
 
 import msgspec
@@ -244,8 +244,10 @@ class Bus:
         _, route, envelope = blocked[0]
         asked = {full: full.ask_credit(envelope) for full, _, _ in blocked if full is not own}
         try:
-            if asked:
-                await asyncio.wait(asked.values(), timeout=self._credit_timeout)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._credit_timeout):
+                    for granted in asked.values():
+                        await granted
         finally:
             late = [full for full, _, _ in blocked if full is own or full.withdraw(asked[full])]
         for full in late:

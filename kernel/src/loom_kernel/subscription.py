@@ -186,7 +186,7 @@ class Subscription:
 
     def withdraw(self, granted: asyncio.Future[bool]) -> bool:
         """Ask no more; whether there was no answer yet."""
-        is_late = granted.cancel()
+        is_late = granted.cancel() or granted.cancelled()
         if is_late:
             self._credit = deque(asked for asked in self._credit if asked[0] is not granted)
             self._simplify()

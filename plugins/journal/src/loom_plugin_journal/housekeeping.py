@@ -78,7 +78,7 @@ class Housekeeping:
         old: list[str] = []
         while page := self._store.scan("run", after=old[-1] if old else "", limit=PAGE):
             for key, data in page:
-                if msgspec.msgpack.decode(data, type=Handling).ended >= moment:
+                if msgspec.json.decode(data, type=Handling).ended >= moment:
                     return old
                 old.append(key)
         return old

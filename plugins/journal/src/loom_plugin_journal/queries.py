@@ -122,7 +122,7 @@ def handlings(store: Store, after: int, size: int) -> list[Handling]:
     found: list[Handling] = []
     while size > 0 and (page := store.scan("run", after=f"{after:020d}", limit=PAGE)):
         for key, data in page:
-            found.append(msgspec.msgpack.decode(data, type=Handling))
+            found.append(msgspec.json.decode(data, type=Handling))
             after = int(key)
             size -= len(data)
             if size <= 0:

@@ -9,15 +9,42 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from loom.contracts import CalledTool, Emission, Handling, ToolCall, ToolResult
+from loom.contracts import CalledTool, ToolCall, ToolResult
 from loom_kernel import Envelope, Host
 
 from loom_plugin_journal.flight import Flight
 from loom_plugin_journal.journal import Journal
-from loom_plugin_journal.records import Batch, Store, encode
+from loom_plugin_journal.records import Batch, Store
 
+Raw = msgspec.Raw
 SPACE = "run"
 INBOX = "$inbox."
+
+
+class _Emission(msgspec.Struct, omit_defaults=True):
+    """An `Emission`, with what is JSON already."""
+
+    topic: str
+    type: str
+    data: Raw
+    subject: str = ""
+    replies: list[Raw] = []
+
+
+class _Written(msgspec.Struct, omit_defaults=True):
+    """A `Handling`, with what is JSON already."""
+
+    number: int
+    agent: str
+    event: Raw
+    began: float
+    ended: float
+    outcome: str
+    error: str
+    emitted: list[_Emission]
+    calls: list[CalledTool]
+    clock: tuple[float, ...]
+    state: Raw | None = None
 
 
 class Trace:
@@ -81,24 +108,19 @@ class Recorder:
             self._inboxes.pop(envelope.reply_to, None)
         state = flight.keeps.get(("state", owner)) if failure is None else None
         self._number += 1
-        handling = Handling(
-            self._number, owner, _plain(flight.envelope), trace.began, self._clock.time(),
+        handling = _Written(
+            self._number, owner, Raw(flight.envelope.to_json()), trace.began, self._clock.time(),
             "done" if failure is None else type(failure).__name__, str(failure or "")[:500],
             [_emission(envelope, replies) for envelope, replies in trace.emitted],
-            trace.calls, list(trace.clock), msgspec.json.decode(state) if state else None,
+            trace.calls, trace.clock, Raw(state) if state else None,
         )  # fmt: skip
-        batch.values[SPACE, f"{self._number:020d}"] = encode(handling)
+        batch.values[SPACE, f"{self._number:020d}"] = msgspec.json.encode(handling)
         batch.values["meta", "handlings"] = str(self._number).encode()
 
 
-def _emission(envelope: Envelope, replies: list[Envelope]) -> Emission:
-    data = _plain(envelope).get("data")
-    type = "" if envelope.type == envelope.topic else envelope.type
-    found = [_plain(reply) for reply in replies]
-    return Emission(envelope.topic, type, data, envelope.subject, found)
-
-
-def _plain(envelope: Envelope) -> dict[str, Any]:
-    """*envelope* in JSON's own values."""
-    known: dict[str, Any] = msgspec.json.decode(envelope.to_json())
-    return known
+def _emission(envelope: Envelope, replies: list[Envelope]) -> _Emission:
+    data = envelope.data
+    kind = "" if envelope.type == envelope.topic else envelope.type
+    written = Raw(b"null" if isinstance(data, bytes) else envelope.payload)
+    found = [Raw(reply.to_json()) for reply in replies]
+    return _Emission(envelope.topic, kind, written, envelope.subject, found)

@@ -44,7 +44,7 @@ class Intake(Subscription):
 
     def withdraw(self, granted: asyncio.Future[Any]) -> bool:
         """Ask no more. What is being written is written."""
-        return granted.cancel()
+        return granted.cancel() or granted.cancelled()
 
 
 class DurableSubscription(Subscription):
