@@ -294,15 +294,6 @@ async def test_a_key_may_lie_in_a_file_of_its_owner(
     assert result.output == {"query": "fish", "count": 0, "results": []}
 
 
-@pytest.mark.feature("SEC-08")
-async def test_a_key_in_the_settings_is_refused_unseen() -> None:
-    config = {"plugins": {"native": {"brave_key": KEY}}}
-    async with granted("native", config=config, strict=False) as runtime:
-        reason = runtime.quarantined["native"].reason
-        assert "never a key" in reason
-        assert "canary" not in reason
-
-
 GOOD = answer(json.dumps(FOUND), content_type="application/json")
 
 

@@ -19,6 +19,7 @@ from loom_plugin_native.web.guard import Guard, Refused, Resolve
 from plugins.native.tests.granted import granted
 from plugins.native.tests.site import Site, answer, redirect
 
+KEY = "BSAcanary-4d7e91f2c8b6"
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.feature("NAT-03"),
@@ -212,7 +213,7 @@ def test_what_is_not_public(text: str) -> None:
 
 @pytest.mark.feature("SEC-08")
 async def test_a_key_follows_no_redirect(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BRAVE_API_KEY", "BSAcanary-4d7e91f2c8b6")
+    monkeypatch.setenv("BRAVE_API_KEY", KEY)
     async with Site({"/elsewhere": answer('{"web": null}')}) as site:
         site.put("/res/v1/web/search", redirect(site.url("/elsewhere")))
         settings = {"web_addresses": ["127.0.0.1/32"], "brave_url": site.url("")}
@@ -220,3 +221,12 @@ async def test_a_key_follows_no_redirect(monkeypatch: pytest.MonkeyPatch) -> Non
             call = ToolCall("web:search", {"query": "fish"})
             assert not (await call_tool(runtime.host("caller"), call)).is_ok
         assert len(site.asked) == 1
+
+
+@pytest.mark.feature("SEC-08")
+async def test_a_key_in_the_settings_is_refused_unseen() -> None:
+    config = {"plugins": {"native": {"brave_key": KEY}}}
+    async with granted("native", config=config, strict=False) as runtime:
+        reason = runtime.quarantined["native"].reason
+        assert "never a key" in reason
+        assert "canary" not in reason

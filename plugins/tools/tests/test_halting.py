@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from loom import ToolProvider, call_tool
-from loom.contracts import AgentDefinition, Agents, ToolCall, ToolDescriptor
+from loom.contracts import AgentDefinition, Agents, Approvals, ToolCall, ToolDescriptor
 from loom_kernel import Envelope, Host, Runtime
 from loom_kernel.testing import EventRecorder, running, wait_until
 
@@ -91,6 +91,20 @@ def audited(state: Path, event: str) -> int:
     (path,) = (state / "plugins/audit").glob("audit-*.jsonl")
     told = [json.loads(line) for line in path.read_text().splitlines()]
     return sum(one["event"] == event for one in told)
+
+
+async def test_a_question_that_is_no_call_is_answered_with_no_by_a_halt(tmp_path: Path) -> None:
+    async with works(tmp_path / "state") as found:
+        asking = found.owner.require(Approvals).ask("mcp/time", "an answer", {"message": "well?"})
+        question = found.owner.spawn(asking, "asks")
+        await found.events.wait_for("approval.wanted")
+        began = found.owner.clock.monotonic()
+        await found.owner.request("halt.call")
+        async with asyncio.timeout(SOON):
+            assert not (await question).allow
+        assert found.owner.clock.monotonic() - began < SOON
+        await found.events.wait_for("approval.decided")
+        assert (await found.owner.request("approval.list")).data["approvals"] == []
 
 
 async def waits_for_a_call(found: Works) -> None:
