@@ -121,9 +121,10 @@ class Plan:
         environment = self.peers.get(peer, "left out")
         if isinstance(environment, str):
             return environment
-        if not PEERS[peer].module:
+        module = "jetstream" if scenario.startswith("jetstream") else PEERS[peer].module
+        if not module:
             return self._bridge(name, scenario, peer, str(python_of(environment)))
-        module = f"tests.bench.peers.{PEERS[peer].module}"
+        module = f"tests.bench.peers.{module}"
         command = (str(python_of(environment)), "-m", module, scenario, str(self._seconds(name)))
         # The workload needs nothing but the standard library.
         source = ROOT / "plugins" / "bench" / "src"

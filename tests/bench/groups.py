@@ -72,11 +72,22 @@ def journal_rows() -> Iterator[Row]:
             yield Row("Loom, 64 publishers", case, rate, "journal/file-64", Goal(0.35, 0.5))
             goal = at_most(50_000)
             yield Row("Loom, 64 publishers, 99 % (µs)", case, "p99_us", "", goal, "figure")
+    stream = "nats-py/jetstream-64"
+    yield Row("JetStream, 64 publishers, flushed every 2 min", stream, rate)
+    yield Row("JetStream, 64 publishers, each flushed", f"{stream}-always", rate)
+    yield Row("Loom, 64 publishers, x JetStream", "journal/publish-64", rate, stream, Goal(10))
+    yield Row(
+        "Loom, 64 publishers, x JetStream, each flushed", "journal/publish-64", rate,
+        f"{stream}-always",
+    )  # fmt: skip
     one, alone = "journal/publish-1", "journal/file-1"
     yield Row("limit: one fdatasync, median", alone, "p50_us")
     yield Row("Loom, one publisher, median", one, "p50_us", alone, at_most(2.0, 1.5))
     yield Row("limit: the same records from a plain file", "journal/plain", rate)
     yield Row("Loom, replay", "journal/replay", rate, "journal/plain", Goal(0.5, 0.8))
+    again = "nats-py/jetstream-replay"
+    yield Row("JetStream, replay", again, rate)
+    yield Row("Loom, replay, x JetStream", "journal/replay", rate, again, Goal(50))
     yield Row(
         "Loom, ready after a restart, 100,000 left (ms)", "journal/restart", "ready_ms", "",
         at_most(5_000), "figure",
