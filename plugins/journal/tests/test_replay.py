@@ -56,7 +56,9 @@ def write_app(folder: Path) -> None:
     (folder / "workspace" / "note.txt").write_text("a note")
     (folder / "agents" / "greeter.py").write_text(AGENT)
     (folder / "loom.toml").write_text(
-        'name = "guests"\nprofile = "desktop"\n[workspace]\nroot = "workspace"\n'
+        'name = "guests"\nprofile = "guests"\n[workspace]\nroot = "workspace"\n'
+        "[profiles.guests]\n"
+        'plugins = ["agents", "bridge", "control", "journal", "native", "sandbox", "tools"]\n'
         '[plugins.tools.grants]\n"*" = ["fs:read_file"]\n'
         '[plugins.journal]\ntopics = ["greeted"]\n'
     )
