@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
-from loom.contracts import Handling
 from loom_kernel import Host
 
 from loom_plugin_journal.effects import Ledger
 from loom_plugin_journal.journal import Journal
 from loom_plugin_journal.queries import sequence_at
+from loom_plugin_journal.recording import Written
 from loom_plugin_journal.records import JournalDamaged, Store
 
 EVERY = 3600.0
@@ -78,7 +78,7 @@ class Housekeeping:
         old: list[str] = []
         while page := self._store.scan("run", after=old[-1] if old else "", limit=PAGE):
             for key, data in page:
-                if msgspec.json.decode(data, type=Handling).ended >= moment:
+                if msgspec.json.decode(data, type=Written).ended >= moment:
                     return old
                 old.append(key)
         return old

@@ -10,6 +10,7 @@ from loom.contracts import Handling
 from loom_kernel import Envelope, check_pattern, matches
 
 from loom_plugin_journal.flight import Letter, Progress
+from loom_plugin_journal.recording import Written
 from loom_plugin_journal.records import Store
 
 CHUNK = 2048
@@ -115,16 +116,28 @@ def consumers(store: Store) -> list[dict[str, Any]]:
 
 
 def handlings(store: Store, after: int, size: int) -> list[Handling]:
-    """How agents handled events after handling number *after*: at most *size* bytes and one more.
+    """How agents handled events after handling number *after*: about *size* bytes of them.
 
-    Nothing = there are no more.
+    Nothing = there are no more. One whose event is not kept any more is left out.
     """
     found: list[Handling] = []
     while size > 0 and (page := store.scan("run", after=f"{after:020d}", limit=PAGE)):
         for key, data in page:
-            found.append(msgspec.json.decode(data, type=Handling))
+            handling = _whole(store, msgspec.json.decode(data, type=Written))
+            if handling is not None:
+                found.append(handling)
             after = int(key)
             size -= len(data)
-            if size <= 0:
+            if size <= 0 and found:
                 break
     return found
+
+
+def _whole(store: Store, written: Written) -> Handling | None:
+    """*written*, with its event."""
+    if written.sequence < store.first:
+        return None
+    event = store.read(written.sequence, 1)[0].envelope()
+    known = msgspec.json.decode(msgspec.json.encode(written))
+    known["event"] = msgspec.json.decode(event.to_json())
+    return msgspec.convert(known, Handling)

@@ -21,7 +21,7 @@ SPACE = "run"
 INBOX = "$inbox."
 
 
-class _Emission(msgspec.Struct, omit_defaults=True):
+class Published(msgspec.Struct, omit_defaults=True):
     """An `Emission`, with what is JSON already."""
 
     topic: str
@@ -31,20 +31,21 @@ class _Emission(msgspec.Struct, omit_defaults=True):
     replies: list[Raw] = []
 
 
-class _Written(msgspec.Struct, omit_defaults=True):
-    """A `Handling`, with what is JSON already."""
+class Written(msgspec.Struct, omit_defaults=True):
+    """A `Handling` as it is kept: its event is in the log, and what is JSON stays as it is."""
 
     number: int
     agent: str
-    event: Raw
+    sequence: int
+    """The event's record."""
     began: float
     ended: float
     outcome: str
     error: str
-    emitted: list[_Emission]
+    emitted: list[Published]
     calls: list[CalledTool]
     clock: tuple[float, ...]
-    state: Raw | None = None
+    state: Raw = Raw(b"null")
 
 
 class Trace:
@@ -108,19 +109,19 @@ class Recorder:
             self._inboxes.pop(envelope.reply_to, None)
         state = flight.keeps.get(("state", owner)) if failure is None else None
         self._number += 1
-        handling = _Written(
-            self._number, owner, Raw(flight.envelope.to_json()), trace.began, self._clock.time(),
+        handling = Written(
+            self._number, owner, flight.sequence, trace.began, self._clock.time(),
             "done" if failure is None else type(failure).__name__, str(failure or "")[:500],
             [_emission(envelope, replies) for envelope, replies in trace.emitted],
-            trace.calls, trace.clock, Raw(state) if state else None,
+            trace.calls, trace.clock, Raw(state or b"null"),
         )  # fmt: skip
         batch.values[SPACE, f"{self._number:020d}"] = msgspec.json.encode(handling)
         batch.values["meta", "handlings"] = str(self._number).encode()
 
 
-def _emission(envelope: Envelope, replies: list[Envelope]) -> _Emission:
+def _emission(envelope: Envelope, replies: list[Envelope]) -> Published:
     data = envelope.data
     kind = "" if envelope.type == envelope.topic else envelope.type
     written = Raw(b"null" if isinstance(data, bytes) else envelope.payload)
     found = [Raw(reply.to_json()) for reply in replies]
-    return _Emission(envelope.topic, kind, written, envelope.subject, found)
+    return Published(envelope.topic, kind, written, envelope.subject, found)
