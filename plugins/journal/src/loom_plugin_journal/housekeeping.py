@@ -10,7 +10,7 @@ from loom_kernel import Host
 from loom_plugin_journal.effects import Ledger
 from loom_plugin_journal.journal import Journal
 from loom_plugin_journal.queries import sequence_at
-from loom_plugin_journal.recording import Written
+from loom_plugin_journal.recording import handlings_of
 from loom_plugin_journal.records import JournalDamaged, Store
 
 EVERY = 3600.0
@@ -78,7 +78,7 @@ class Housekeeping:
         old: list[str] = []
         while page := self._store.scan("run", after=old[-1] if old else "", limit=PAGE):
             for key, data in page:
-                if msgspec.json.decode(data, type=Written).ended >= moment:
+                if handlings_of(data)[-1].ended >= moment:
                     return old
                 old.append(key)
         return old

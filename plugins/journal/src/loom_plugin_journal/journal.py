@@ -65,8 +65,7 @@ class Journal:
         self._settings = settings
         self._waiting: list[tuple[asyncio.Future[int], Envelope]] = []
         """Who waits for the appends of the next batch, and of which event."""
-        self._written: list[tuple[asyncio.Future[int], Envelope]] = []
-        """The same of the batch that is being written."""
+        self._written: list[tuple[asyncio.Future[int], Envelope]] = []  # of the one being written
         self._lag = 0
         self._held: deque[tuple[asyncio.Future[int], Envelope, Append]] = deque()
         """What waits until the slowest consumer is not too far behind any more."""
@@ -102,7 +101,6 @@ class Journal:
         return self.last + 1 - min(floors) if floors else 0
 
     def now(self) -> float:
-        """See `Line`."""
         return self._host.clock.time()
 
     # -- starting ----------------------------------------------------------------------------
@@ -304,7 +302,7 @@ class Journal:
     def tell(self, consumer: Consumer, flight: Flight, failure: BaseException | None) -> None:
         if self.recorder is not None and flight.trace is not None:
             owner = consumer.name.removeprefix(AGENT)
-            self.recorder.end(owner, flight, failure, self.writer.batch)
+            self.recorder.end(owner, flight, failure)
 
     def conclude(self, consumer: Consumer, flight: Flight) -> None:
         self.writer.batch.values.update(flight.keeps)
@@ -347,6 +345,8 @@ class Journal:
         for consumer in self._changed:
             batch.values["consumer", consumer.name] = encode(consumer.progress())
         self._changed.clear()
+        if self.recorder is not None:
+            self.recorder.write(batch)
         self._written, self._waiting = self._waiting, []
 
     def committed(self, batch: Batch, receipts: list[Receipt]) -> None:

@@ -10,7 +10,7 @@ from loom.contracts import Handling
 from loom_kernel import Envelope, check_pattern, matches
 
 from loom_plugin_journal.flight import Letter, Progress
-from loom_plugin_journal.recording import Written
+from loom_plugin_journal.recording import Written, handlings_of
 from loom_plugin_journal.records import Store
 
 CHUNK = 2048
@@ -122,11 +122,10 @@ def handlings(store: Store, after: int, size: int) -> list[Handling]:
     """
     found: list[Handling] = []
     while size > 0 and (page := store.scan("run", after=f"{after:020d}", limit=PAGE)):
-        for key, data in page:
-            handling = _whole(store, msgspec.json.decode(data, type=Written))
-            if handling is not None:
-                found.append(handling)
-            after = int(key)
+        for _, data in page:
+            written = handlings_of(data)
+            found += [whole for one in written if (whole := _whole(store, one)) is not None]
+            after = written[-1].number
             size -= len(data)
             if size <= 0 and found:
                 break

@@ -14,7 +14,7 @@ from loom_kernel import Envelope, Host
 
 from loom_plugin_journal.flight import Flight
 from loom_plugin_journal.journal import Journal
-from loom_plugin_journal.records import Batch, Store
+from loom_plugin_journal.records import Batch, Store, encode
 
 Raw = msgspec.Raw
 SPACE = "run"
@@ -68,6 +68,8 @@ class Recorder:
         self._journal = journal
         newest = store.get("meta", "handlings")
         self._number = int(newest or b"0")
+        self._lines: list[bytes] = []
+        """Handlings that have ended and are not written yet."""
         self._inboxes: dict[str, list[Envelope]] = {}
         """Where replies are awaited that a handling asked for."""
         journal.recorder = self
@@ -100,7 +102,7 @@ class Recorder:
             entry = CalledTool(call.name, call.arguments, outcome, sorted(labels))
             flight.trace.calls.append(entry)
 
-    def end(self, owner: str, flight: Flight, failure: BaseException | None, batch: Batch) -> None:
+    def end(self, owner: str, flight: Flight, failure: BaseException | None) -> None:
         """The handler is done, or has failed: keep how it went, with the same commit."""
         trace, flight.trace = flight.trace, None
         if trace is None:
@@ -115,8 +117,14 @@ class Recorder:
             [_emission(envelope, replies) for envelope, replies in trace.emitted],
             trace.calls, trace.clock, Raw(state or b"null"),
         )  # fmt: skip
-        batch.values[SPACE, f"{self._number:020d}"] = msgspec.json.encode(handling)
-        batch.values["meta", "handlings"] = str(self._number).encode()
+        self._lines.append(msgspec.json.encode(handling))
+
+    def write(self, batch: Batch) -> None:
+        """Put what has ended since the last commit into this one, under the first number."""
+        if self._lines:
+            lines, self._lines = self._lines, []
+            batch.values[SPACE, f"{self._number - len(lines) + 1:020d}"] = encode(lines)
+            batch.values["meta", "handlings"] = str(self._number).encode()
 
 
 def _emission(envelope: Envelope, replies: list[Envelope]) -> Published:
@@ -125,3 +133,9 @@ def _emission(envelope: Envelope, replies: list[Envelope]) -> Published:
     written = Raw(b"null" if isinstance(data, bytes) else envelope.payload)
     found = [Raw(reply.to_json()) for reply in replies]
     return Published(envelope.topic, kind, written, envelope.subject, found)
+
+
+def handlings_of(data: bytes) -> list[Written]:
+    """What `Recorder.write` put into one value."""
+    texts = msgspec.msgpack.decode(data, type=list[bytes])
+    return [msgspec.json.decode(text, type=Written) for text in texts]
