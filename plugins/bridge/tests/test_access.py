@@ -33,12 +33,14 @@ patterns = st.builds(
 topics = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=5).map(".".join)
 
 
+@pytest.mark.feature("SEC-07")
 @given(patterns, patterns, topics)
 def test_what_a_pattern_covers_it_matches(wide: str, narrow: str, topic: str) -> None:
     if covers(wide, narrow) and matches(narrow, topic):
         assert matches(wide, topic)
 
 
+@pytest.mark.feature("SEC-07")
 @pytest.mark.parametrize(
     ("wide", "narrow", "is_covered"),
     [

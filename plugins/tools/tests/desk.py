@@ -17,7 +17,7 @@ from loom.contracts import (
     ToolDescriptor,
     ToolResult,
 )
-from loom_kernel import Clock, Host, Runtime
+from loom_kernel import Clock, Host, Runtime, current
 from loom_kernel.testing import EventRecorder, running
 
 NOTE = ToolDescriptor(
@@ -41,6 +41,8 @@ class Office:
         self.owner: Host = runtime.host("cli")
         self.events = EventRecorder(runtime.host("witness"), "approval.>", "tool.call.>")
         self.ran: list[ToolCall] = []
+        self.labels: list[frozenset[str]] = []
+        """What led to each of them, by labels."""
         self.world = {"draft.txt": "absent"}
         """What the tool depends on: path → digest."""
         self.provider = ToolProvider(runtime.host("notes"))
@@ -56,6 +58,8 @@ class Office:
 
     async def _run(self, call: ToolCall) -> Any:
         self.ran.append(call)
+        cause = current.get()
+        self.labels.append(cause.labels if cause is not None else frozenset())
         return {"written": call.arguments["path"]}
 
     async def _prepare(self, call: ToolCall) -> Preparation:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loom.contracts import Approvals, Capsule, Decision, Preparation
-from loom_kernel import Host
+from loom_kernel import Envelope, Host, current
 from loom_kernel.testing import VirtualClock, run_virtual, wait_until
 from loom_plugin_tools.wording import shown
 
@@ -232,7 +232,10 @@ async def ask_and_crash(state: Path) -> str:
     """Leave one question behind; its id."""
     async with office(state) as desk:
         await desk.open()
+        page = Envelope("page", "loom://web", 1.0, "page", labels=frozenset({"untrusted"}))
+        token = current.set(page)
         call = desk.call(id="one", arguments={"path": "a.txt", "text": "as shown"})
+        current.reset(token)
         asked = await desk.question()
         kept = file_of(state, asked.id).read_bytes()
         call.cancel()
@@ -243,6 +246,7 @@ async def ask_and_crash(state: Path) -> str:
     return asked.id
 
 
+@pytest.mark.feature("X-02")
 async def test_a_question_survives_a_restart_and_runs_what_was_shown(state: Path) -> None:
     id = await ask_and_crash(state)
     async with office(state) as desk:
@@ -255,6 +259,7 @@ async def test_a_question_survives_a_restart_and_runs_what_was_shown(state: Path
         (ran,) = desk.ran
         assert ran.arguments == {"path": "a.txt", "text": "as shown"}
         assert ran.caller == "clerk"
+        assert desk.labels == [frozenset({"untrusted"})], "what led to it then leads to it now"
         assert "error" in await desk.decide(id)
     async with office(state) as desk:  # and not again
         await desk.open()
