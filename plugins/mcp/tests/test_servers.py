@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loom_kernel.testing import check_plugin_contract
+from loom_kernel import Envelope, current
+from loom_kernel.testing import EventRecorder, check_plugin_contract
 
 from plugins.mcp.tests.house import PATIENCE, node_server, open_house, scripted
 
@@ -28,6 +29,22 @@ async def test_a_strict_server_that_demands_to_be_initialized_works(tmp_path: Pa
         result = await house.call("strict:echo", text="héllo")
         assert result.output["structured"] == {"text": "héllo"}
         assert await house.text("strict:echo", text="again") == "again"
+
+
+@pytest.mark.feature("X-02")
+async def test_what_a_server_answers_labels_all_that_follows(tmp_path: Path) -> None:
+    async with open_house(tmp_path, plain=scripted("plain")) as house:
+        said = EventRecorder(house.runtime.host("ear"), "said")
+
+        async def ask_and_tell() -> None:
+            current.set(Envelope("question", "loom://person", 1.0, "question"))
+            await house.agent.publish("said", "before")
+            await house.call("plain:echo", text="a stranger's words")
+            await house.agent.publish("said", "after")
+
+        await house.agent.spawn(ask_and_tell(), "ask")
+        labels = [event.labels for event in said.events]
+        assert labels == [frozenset(), frozenset({"untrusted"})]
 
 
 @pytest.mark.feature("MCP-01")

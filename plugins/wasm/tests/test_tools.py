@@ -144,6 +144,7 @@ async def test_calls_run_side_by_side_in_as_many_workers_as_there_are(app: App) 
     assert lasted < 0.95  # one after the other it would be a second
 
 
+@pytest.mark.feature("SEC-05")
 async def test_an_event_is_answered_with_events(app: App) -> None:
     words(app, subscribe=["text.>"], publish=["words.*"])
     async with app.running():
