@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loom_kernel import ConfigError
-from loom_plugin_files.changes import Touched, compare
+from loom_plugin_files.changes import Touched, compare, examine
 from loom_plugin_files.pending import Pending
 from loom_plugin_files.selection import Selection
 from loom_plugin_files.settings import Settings, locate
-from loom_plugin_files.snapshot import Entry
+from loom_plugin_files.snapshot import Entry, Snapshot
 
 pytestmark = pytest.mark.feature("DSK-01")
 
@@ -101,6 +101,22 @@ def test_replaying_the_changes_gives_what_is_there(
             assert (change.relative in state) is (change.kind == "modified")
             state[change.relative] = change.entry
     assert state == after
+
+
+def test_the_first_hint_of_a_chain_of_renames_is_enough(tmp_path: Path) -> None:
+    def entry(name: str) -> Entry:
+        status = (tmp_path / name).stat()
+        return Entry(status.st_ino, status.st_size, status.st_mtime_ns)
+
+    for name in "abc":
+        (tmp_path / name).write_text(name)
+    known = Snapshot({name: entry(name) for name in "abc"})
+    for old, new in ("cd", "bc", "ab"):
+        (tmp_path / old).rename(tmp_path / new)
+    hints = [Touched("c", False), Touched("d", False, "c")]
+    found = examine(tmp_path, Selection(["*"], recursive=True), hints, known)
+    moves = [(change.kind, change.source, change.relative) for change in compare(known, found)]
+    assert moves == [("moved", "c", "d"), ("moved", "b", "c"), ("moved", "a", "b")]
 
 
 @pytest.mark.parametrize(

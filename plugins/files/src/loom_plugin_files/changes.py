@@ -127,13 +127,23 @@ def _vanished(known: Snapshot, found: Found, folders: set[str], unreadable: set[
 
 
 def _sources(root: Path, known: Snapshot, found: Found) -> Found:
-    """Look also where the new files may have come from: the two halves of a rename come apart."""
+    """Look also where the new files may have come from, and where those there came from, and on.
+
+    The hints of one rename come apart, and so do those of a chain of renames.
+    """
     sources: Found = {}
-    for relative, entry in found.items():
-        if entry is not None and relative not in known:
-            source = known.path_of(entry.inode)
-            if source is not None and source not in found:
-                sources[source] = look_up(root, source)
+    arrived = [(relative, entry) for relative, entry in found.items() if entry is not None]
+    while arrived:
+        relative, entry = arrived.pop()
+        before = known.get(relative)
+        if before is not None and before.inode == entry.inode:
+            continue
+        source = known.path_of(entry.inode)
+        if source is None or source in found or source in sources:
+            continue
+        there = sources[source] = look_up(root, source)
+        if there is not None:
+            arrived.append((source, there))
     return sources
 
 

@@ -233,7 +233,7 @@ class Broker:
         call = work.call
         if call.timeout < 0:
             raise ToolError(call.name, "INVALID_PARAMS", "the timeout is less than 0")
-        tool = self._registry.resolve(call.name, call.version)
+        tool = await self._registry.find(call.name, call.version)
         self.validators.check(tool, call.arguments)
         self._limits.count(call.name, call.caller)
         verdict = self._policy.judge(tool, call.caller, work.labels)

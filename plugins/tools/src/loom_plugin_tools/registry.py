@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 from collections.abc import Collection
+from contextlib import suppress
 
 from loom.contracts import Provider, ToolDescriptor, ToolError
 
+LOADING = 10.0
+"""Seconds that a call waits for a tool of a provider that still loads."""
 REMEMBERED = 1024
 """Tools of providers that are gone."""
 
@@ -18,6 +22,7 @@ class Registry:
         self._tools: dict[str, dict[str, ToolDescriptor]] = {}
         self._providers: dict[str, Provider] = {}
         self._gone: dict[str, str] = {}
+        self._waiting: list[asyncio.Future[None]] = []
         self.generation = 0
         """Rises with every change."""
 
@@ -54,6 +59,9 @@ class Registry:
                     self.generation += 1
             if not versions:
                 del self._tools[name]
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def provider(self, owner: str) -> Provider | None:
         """Who runs what *owner* provides."""
@@ -76,6 +84,26 @@ class Registry:
             for found in sorted(self._tools.get(known, {}).values(), key=_rank, reverse=True)
             if provider in ("", found.provider)
         ]
+
+    async def find(self, name: str, version: str = "") -> ToolDescriptor:
+        """`resolve`, but wait first if it may be among the tools that a provider still loads."""
+        if name not in self._tools and self._is_loading():
+            await self._wait_for(name)
+        return self.resolve(name, version)
+
+    async def _wait_for(self, name: str) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOADING):
+                while name not in self._tools and self._is_loading():
+                    waiter = asyncio.get_running_loop().create_future()
+                    self._waiting.append(waiter)
+                    try:
+                        await waiter
+                    finally:
+                        self._waiting.remove(waiter)
+
+    def _is_loading(self) -> bool:
+        return any(provider.is_loading for provider in self._providers.values())
 
     def resolve(self, name: str, version: str = "") -> ToolDescriptor:
         """The highest version that begins with *version* (whole numbers: `1` takes 1.10, not 10).

@@ -36,12 +36,17 @@ class Keeper:
 
     async def start(self) -> None:
         """Announce what there is, and load the modules, one after the other, in the background."""
+        self._provider.is_loading = True
         await self._provider.start()
         self._host.spawn(self._load_all(), "load")
 
     async def _load_all(self) -> None:
-        for name in self.modules:
-            await self.load(name)
+        try:
+            for name in self.modules:
+                await self.load(name)
+        finally:
+            self._provider.is_loading = False
+            await self._provider.announce()
 
     async def load(self, name: str) -> GuestModule:
         """Load module *name*, or load it again; the result says in which state it is."""

@@ -37,6 +37,11 @@ class ToolProvider:
     """
 
     def __init__(self, host: Host, *, limit: int = 64) -> None:
+        self.is_loading = False
+        """Whether more tools are to come soon: calls of what is not there yet wait for them.
+
+        `announce` when that changes.
+        """
         self._host = host
         self._limit = limit
         self._tools: dict[tuple[str, str], _Offer] = {}

@@ -167,6 +167,11 @@ SEARCH = ToolDescriptor(
 class Provider(Protocol):
     """Whoever runs tools, as the broker sees it; `loom.ToolProvider` is one."""
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether more tools are to come soon: a call of one that nobody offers waits for them."""
+        ...
+
     async def prepare(self, call: ToolCall) -> Preparation:
         """What *call* would touch.
 
