@@ -23,6 +23,7 @@ MORE_DOORS = (
     "loom.hosting",
     "loom.instance",
     "loom.memory",
+    "loom.models",
     "loom.pins",
     "loom.plugin",
     "loom.plugin.wire",
@@ -30,6 +31,7 @@ MORE_DOORS = (
     "loom.replay",
     "loom.sockets",
     "loom.testing",
+    "loom.testing.models",
     "loom_kernel.testing",
 )
 DOORS = sorted({*MEMBERS, *MORE_DOORS})

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from loom.context import Context, Thread, call_tool
     from loom.contracts import ToolError
     from loom.eventbus import EventBus
+    from loom.models import LLMProvider
     from loom.provider import ToolProvider
 
 _HOME = {
@@ -25,6 +26,7 @@ _HOME = {
     "Context": "loom.context",
     "Envelope": "loom_kernel",
     "EventBus": "loom.eventbus",
+    "LLMProvider": "loom.models",
     "NoResponders": "loom_kernel",
     "RequestTimeout": "loom_kernel",
     "Thread": "loom.context",
@@ -55,6 +57,7 @@ __all__ = [
     "Context",
     "Envelope",
     "EventBus",
+    "LLMProvider",
     "NoResponders",
     "RequestTimeout",
     "Thread",
