@@ -20,10 +20,9 @@ def messages_body(endpoint: Endpoint, request: ModelRequest) -> dict[str, Any]:
         "messages": _messages(request.messages),
         "max_tokens": request.max_tokens or endpoint.max_tokens,
         "system": system or None,
-        "temperature": _warmth(endpoint, request),
         "stop_sequences": list(request.stop) or None,
         "stream": endpoint.stream,
-        "extra_body": endpoint.options or None,
+        "extra_body": _options(endpoint) or None,
     }
     if request.tools:
         body["tools"] = [
@@ -40,12 +39,13 @@ def messages_body(endpoint: Endpoint, request: ModelRequest) -> dict[str, Any]:
     return {key: value for key, value in body.items() if value is not None}
 
 
-def _warmth(endpoint: Endpoint, request: ModelRequest) -> float | None:
-    """The temperature, at most 1 here; a model that thinks takes none."""
-    wanted = endpoint.temperature if request.temperature is None else request.temperature
-    if wanted is None or "thinking" in endpoint.options:
-        return None
-    return min(wanted, 1.0)
+def _options(endpoint: Endpoint) -> dict[str, Any]:
+    """What is sent as it is. These models choose their own temperature: the protocol has no word
+    for one any more, so only the owner can send it, to an endpoint that takes it.
+    """
+    if endpoint.temperature is None:
+        return endpoint.options
+    return {"temperature": endpoint.temperature, **endpoint.options}
 
 
 def _messages(messages: tuple[Message, ...]) -> list[dict[str, Any]]:

@@ -14,7 +14,9 @@ from loom.models import Endpoint, http_client, printable, status_error
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-MALFORMED = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
+UNREADABLE = (ValueError, RecursionError)
+"""What comes of an answer that is no JSON."""
+MISSHAPED = (*UNREADABLE, TypeError, AttributeError, LookupError)
 """What comes of reading an answer that has another shape than the protocol's."""
 
 
@@ -44,13 +46,13 @@ class Connection:
         return self._client
 
     @contextmanager
-    def translated(self) -> Iterator[None]:
-        """Turn what the SDK raises into a `ModelError`."""
+    def translated(self, malformed: tuple[type[Exception], ...]) -> Iterator[None]:
+        """Turn what the SDK raises, and what is *malformed*, into a `ModelError`."""
         try:
             yield
         except ModelError:
             raise
-        except MALFORMED as error:
+        except malformed as error:
             raise self._error("MODEL_MALFORMED", error) from error
         except Exception as error:
             if (found := self._of_sdk(error)) is None:
@@ -63,6 +65,7 @@ class Connection:
             await client.close()
 
     def _of_sdk(self, error: Exception) -> ModelError | None:
+        import httpx2
         import openai
 
         if isinstance(error.__cause__, ModelError):
@@ -78,6 +81,10 @@ class Connection:
             return self._error("MODEL_UNAVAILABLE", error.__cause__ or error)
         if isinstance(error, openai.OpenAIError):
             return self._error("MODEL_UNAVAILABLE", error)
+        if isinstance(error, httpx2.TimeoutException):
+            return self._error("MODEL_TIMEOUT", "nothing came for too long")
+        if isinstance(error, httpx2.HTTPError):
+            return self._error("MODEL_INTERRUPTED", error)
         return None
 
     def _error(self, code: Any, what: BaseException | str) -> ModelError:

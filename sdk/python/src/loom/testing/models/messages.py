@@ -72,7 +72,7 @@ def _input(call: Call) -> Any:
         return call.arguments
     try:
         return msgspec.json.decode(call.arguments)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return call.arguments  # in one piece there is no other place for it
 
 
