@@ -48,6 +48,8 @@ class Answer(msgspec.Struct, frozen=True):
     """Seconds before anything is sent."""
     pause: float = 0.0
     """Seconds before each part of a streamed answer, the first as well."""
+    eager: int = 0
+    """Parts that come without a pause before the others."""
     cut: int = -1
     """Parts after which the connection breaks; of an answer in one piece, half is sent."""
     ends_early: bool = False
