@@ -33,7 +33,7 @@ async def caused(house: House, work: Callable[[Envelope], Awaitable[None]], **fi
 
     with house.agent.host.on("job", handler=handle):
         await house.runtime.host("user").publish("job", **fields)
-        await wait_until(lambda: bool(failures))
+        await wait_until(lambda: bool(failures), 30.0)
     return failures[0]
 
 
@@ -68,7 +68,7 @@ async def test_money_is_spent_by_the_endpoints_prices() -> None:
         for _ in range(5):
             await LLMProvider.from_runtime(house.agent).generate("Go on")
 
-    prices = {"input_price": 10.0, "output_price": 1000.0}
+    prices: dict[str, Any] = {"input_price": 10.0, "output_price": 1000.0}
     async with housed(bounded, "budgets", max_tokens=100, **prices) as house:
         error = await caused(house, work, budget={"money": 0.25, "calls": 50})
         assert isinstance(error, BudgetExceeded)

@@ -172,3 +172,13 @@ async def test_a_local_agent_asks_like_any_other() -> None:
         await house.runtime.host("user").publish("poem", "a line")
         await wait_until(lambda: said == ["You said: a line"])
         await agents.delete("poet")
+
+
+async def test_only_the_owner_asks_past_the_tool() -> None:
+    async with housed(thinker) as house:
+        asked = {"name": "fast", "prompt": "Hello"}
+        answer = await house.agent.host.request("llm.ask", asked)
+        assert answer.data == {"error": "only the owner may ask so"}
+        answer = await house.runtime.host("cli").request("llm.ask", asked)
+        assert answer.data["reply"]["content"] == "You said: Hello"
+        assert len(house.models.requests) == 1
