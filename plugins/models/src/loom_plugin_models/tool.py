@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -161,6 +162,7 @@ async def _answered(
                 kind = "text" if isinstance(part, TextDelta) else "thinking"
                 told[kind] += len(part.text)
                 await provider.progress(call, told[kind], message=part.text, kind=kind)
+                await asyncio.sleep(0)  # many parts may be there at once: each is heard now
     raise ModelError(arguments.model, "MODEL_INTERRUPTED", "the answer has no end")
 
 
