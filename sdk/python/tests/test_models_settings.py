@@ -102,6 +102,16 @@ def test_only_loopback_is_this_machine(host: str, is_local: bool) -> None:
     assert endpoint.is_local is is_local
 
 
+@pytest.mark.feature("X-02")
+def test_an_address_of_this_machine_may_lead_elsewhere() -> None:
+    table = {"model": "m", "api_base": "http://127.0.0.1:9/v1"}
+    tunnel = read_endpoint("x", {**table, "is_local": False, "trusted": True}).record()
+    assert (tunnel.is_local, tunnel.is_trusted) == (False, True)
+    assert read_endpoint("x", {**table, "is_local": True}).is_local
+    with pytest.raises(ConfigError, match="not this machine's"):
+        read_endpoint("x", {"model": "m", "api_base": "http://far.example/v1", "is_local": True})
+
+
 def test_a_key_comes_from_where_it_is_said_and_is_shown_nowhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

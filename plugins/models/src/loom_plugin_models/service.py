@@ -51,16 +51,22 @@ class Service:
 
     @asynccontextmanager
     async def stream(
-        self, name: str, request: ModelRequest, cause: Envelope | None = None
+        self,
+        name: str,
+        request: ModelRequest,
+        cause: Envelope | None = None,
+        *,
+        fallback: bool = True,
     ) -> AsyncIterator[AsyncIterator[ModelPart]]:
         cause = cause or current.get()
         name = name or self._default
-        asked, chain = self._endpoints.outlook(name, request)
+        asked, chain = self._endpoints.outlook(name, request, fallback=fallback)
         purse = Purse(self._host, cause)
         allowed = purse.take(request, asked, chain)
         call = _Call(self._host, cause, chain, asked)
         try:
-            async with self._endpoints.stream(name, allowed, cause) as parts:
+            asking = self._endpoints.stream(name, allowed, cause, fallback=fallback)
+            async with asking as parts:
                 yield _Watched(parts, call)
         except ModelError as error:
             self._counts["failures"] += 1

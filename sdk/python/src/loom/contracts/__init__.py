@@ -82,6 +82,7 @@ from loom.contracts.memories import (
 )
 from loom.contracts.messages import read
 from loom.contracts.models import (
+    Estimator,
     FinishReason,
     Message,
     ModelDriver,
@@ -178,6 +179,7 @@ __all__ = [
     "Emission",
     "EpisodeSummary",
     "ErrorCode",
+    "Estimator",
     "EventSource",
     "ExecutedPlan",
     "ExecutionRecord",

@@ -199,6 +199,8 @@ class ModelRecord(msgspec.Struct, frozen=True):
     model: str
     is_local: bool
     """What is asked does not leave this machine."""
+    is_trusted: bool = False
+    """The owner lets what is sensitive go there."""
     context_window: int = 0
     """Tokens; 0 = unknown."""
     input_price: float = 0.0
@@ -216,9 +218,16 @@ class Models(Protocol):
         ...
 
     def stream(
-        self, name: str, request: ModelRequest, cause: Envelope | None = None
+        self,
+        name: str,
+        request: ModelRequest,
+        cause: Envelope | None = None,
+        *,
+        fallback: bool = True,
     ) -> AbstractAsyncContextManager[AsyncIterator[ModelPart]]:
         """Ask endpoint *name* (empty = the default one), caused by *cause*, which pays.
+
+        Without *fallback* nobody else is asked if it cannot answer.
 
         Raises:
             ModelError: see `ModelDriver.stream`; tries and fallbacks are over. MODEL_REFUSED
@@ -256,7 +265,8 @@ class RouteDecision(msgspec.Struct, frozen=True):
     refine: str = ""
     """Of `hybrid`: the endpoint that refines."""
     violations: tuple[str, ...] = ()
-    """Limits that no choice could keep: `latency_budget`, `cost_cap`, …"""
+    """Limits that stood in the way, or that the choice does not keep: `latency_budget`,
+    `cost_cap`, `quality`, `privacy`."""
     estimated_ms: float = 0.0
     estimated_cost: float = 0.0
     actual_ms: float = 0.0
@@ -265,6 +275,24 @@ class RouteDecision(msgspec.Struct, frozen=True):
     event_id: str = ""
     privacy: str = ""
     time: float = 0.0
+
+
+class Estimator(Protocol):
+    """Says how likely it is that a local model's answer will do (entry-point group
+    `loom.estimators`); made with its table `[plugins.router.estimating.<name>]`.
+    """
+
+    name: str
+
+    def supports(self, event_type: str) -> bool:
+        """Whether it can say anything about such events."""
+        ...
+
+    def estimate(self, request: RouteRequest) -> float:
+        """0 to 1, within 10 ms. In the request's details: `text`, `characters`, `tools`, and
+        `past` with `past_count`, how well such questions went locally; any may be missing.
+        """
+        ...
 
 
 class Router(Protocol):

@@ -50,21 +50,28 @@ class Endpoints:
             )  # fmt: skip
         return self._clients[name]
 
-    def outlook(self, name: str, request: ModelRequest) -> tuple[int, list[Endpoint]]:
+    def outlook(
+        self, name: str, request: ModelRequest, *, fallback: bool = True
+    ) -> tuple[int, list[Endpoint]]:
         """How many tokens *request* sends, and which endpoints may be asked, in order.
 
         Raises:
             ModelError: there is no endpoint *name*.
         """
-        chain = self._chain(name)
+        chain = self._chain(name, fallback)
         tokens = max(client.counter.count_request(request) for client in chain)
         return tokens, [client.endpoint for client in chain]
 
     @asynccontextmanager
     async def stream(
-        self, name: str, request: ModelRequest, cause: Envelope | None = None
+        self,
+        name: str,
+        request: ModelRequest,
+        cause: Envelope | None = None,
+        *,
+        fallback: bool = True,
     ) -> AsyncIterator[AsyncIterator[ModelPart]]:
-        """Ask endpoint *name*, then its fallbacks, until a first part is there.
+        """Ask endpoint *name*, then its fallbacks if they may be, until a first part is there.
 
         Raises:
             ModelError: of the first that could have answered, if none did.
@@ -72,15 +79,17 @@ class Endpoints:
         cause = cause or current.get()
         labels = cause.labels if cause is not None else frozenset[str]()
         async with AsyncExitStack() as stack:
-            yield await self._first_of(self._chain(name), request, labels, stack)
+            yield await self._first_of(self._chain(name, fallback), request, labels, stack)
 
     async def aclose(self) -> None:
         """End all connections."""
         for client in self._clients.values():
             await client.aclose()
 
-    def _chain(self, name: str) -> list[Client]:
+    def _chain(self, name: str, fallback: bool) -> list[Client]:
         chosen = self.named(name)
+        if not fallback:
+            return [chosen]
         return [chosen, *(self._clients[other] for other in chosen.endpoint.fallback)]
 
     async def _first_of(

@@ -38,6 +38,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model: str
     api_base: str
     """Up to and with `/v1`."""
+    claimed_local: bool | None = msgspec.field(default=None, name="is_local")
+    """False = an address of this machine leads elsewhere (a tunnel, a proxy): treat it so."""
+    trusted: bool = False
+    """What is sensitive may be asked there."""
     api_key: str = ""
     api_key_env: str = ""
     """The variable that holds the key, if *api_key* is empty."""
@@ -81,6 +85,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def is_local(self) -> bool:
         """Whether what is asked stays on this machine."""
+        return self.claimed_local is not False and self.is_loopback
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether its address is this machine's."""
         host = (urlsplit(self.api_base).hostname or "").rstrip(".")
         if host == "localhost":
             return True
@@ -130,6 +139,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return msgspec.convert(
             {
                 "name": self.name, "model": self.model, "is_local": self.is_local,
+                "is_trusted": self.trusted,
                 "context_window": self.context_window, "input_price": self.input_price,
                 "output_price": self.output_price, "state": state,
             },
@@ -153,7 +163,7 @@ def read_endpoint(
     preset = own.pop("preset", name if name in PRESETS else "")
     if preset and preset not in PRESETS:
         raise ConfigError(f"preset in [llm.{name}]: {preset!r} is none{_nearest(preset, PRESETS)}")
-    known = ("preset", *(field for field in Endpoint.__struct_fields__ if field != "name"))
+    known = ("preset", *(field for field in Endpoint.__struct_encode_fields__ if field != "name"))
     for key in own:
         if key not in known:
             raise ConfigError(f"unknown key {key!r} in [llm.{name}]{_nearest(key, known)}")
@@ -184,6 +194,8 @@ def _checked(values: dict[str, Any]) -> Endpoint:
             f"'api_base' in {where} must be a plain address such as 'https://host/v1', "
             "without a name, a key or a query in it"
         )
+    if endpoint.claimed_local and not endpoint.is_loopback:
+        raise ConfigError(f"'is_local' in {where} is true, and its address is not this machine's")
     return endpoint
 
 
