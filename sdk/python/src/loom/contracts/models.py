@@ -278,8 +278,10 @@ class RouteDecision(msgspec.Struct, frozen=True):
 
 
 class Estimator(Protocol):
-    """Says how likely it is that a local model's answer will do (entry-point group
-    `loom.estimators`); made with its table `[plugins.router.estimating.<name>]`.
+    """Says how likely it is that a local model's answer will do.
+
+    A driver of the entry-point group `loom.estimators`, made with the table
+    `[plugins.router.estimating.<name>]`.
     """
 
     name: str
@@ -289,8 +291,10 @@ class Estimator(Protocol):
         ...
 
     def estimate(self, request: RouteRequest) -> float:
-        """0 to 1, within 10 ms. In the request's details: `text`, `characters`, `tools`, and
-        `past` with `past_count`, how well such questions went locally; any may be missing.
+        """0 to 1, within 10 ms.
+
+        In the request's details: `text`, `characters`, `tools`, and `past` with `past_count`, how
+        well such questions went locally. Any may be missing.
         """
         ...
 
