@@ -1,0 +1,51 @@
+"""Wiring: the router as a service, on the bus, as tools and for the owner."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import click
+from loom_kernel import Host, hookimpl
+
+from loom_plugin_router.settings import Settings
+
+
+@hookimpl
+def loom_settings() -> type[Settings]:
+    return Settings
+
+
+@hookimpl
+def loom_add_commands() -> Iterable[click.Command]:
+    from loom_plugin_router.commands import router
+
+    return [router]
+
+
+@hookimpl
+@asynccontextmanager
+async def loom_attach(host: Host) -> AsyncIterator[None]:
+    from loom.contracts import Router
+
+    from loom_plugin_router.events import Events
+    from loom_plugin_router.privacy import Labeller
+    from loom_plugin_router.requests import Requests
+    from loom_plugin_router.service import Service
+    from loom_plugin_router.tool import offer
+
+    settings: Settings = host.settings
+    service = Service(host)
+    host.provide(Router, service)
+    host.health(service.health)
+    host.add_filter(Labeller(settings.private_to), order=-200)
+    Requests(host, service).listen()
+    Events(host, service).listen()
+    host.spawn(service.decisions.stay(service.learner.text), "keeping")
+    provider = await offer(host, service)
+    try:
+        yield
+    finally:
+        await provider.withdraw()
+        await provider.finish()
+        service.decisions.write(service.learner.text())
