@@ -120,6 +120,22 @@ def model_rows() -> Iterator[Row]:
         )  # fmt: skip
 
 
+def router_rows() -> Iterator[Row]:
+    yield Row("limit: dict lookup, median", "router/lookup", "p50_us")
+    for case, title in (("fixed", "fixed policy"), ("learning", "learning")):
+        label = f"Loom, a decision, {title}"
+        goal = at_most(200, 100)
+        yield Row(f"{label}, median (µs)", f"router/{case}", "p50_us", "", goal, "figure")
+        yield Row(f"{label}, 99 %", f"router/{case}", "p99_us")
+    day = "router/workload"
+    yield Row("Learning, cost saved (%)", day, "saved", "", Goal(30, 60), "figure")
+    yield Row("Learning, quality kept (%)", day, "quality", "", Goal(99), "figure")
+    yield Row("Learning, regret of the first tenth (%)", day, "early_regret")
+    yield Row(
+        "Learning, regret of the last tenth (%)", day, "late_regret", "", at_most(1.0), "figure"
+    )
+
+
 BUSES = ("autogen-core", "aiopubsub", "bubus", "loom-agent")
 
 GROUPS = (
@@ -272,6 +288,12 @@ GROUPS = (
         "models",
         "A model's turn of 40 parts, one after the other; the model itself takes no time",
         tuple(model_rows()),
+    ),
+    Group(
+        "router",
+        "Where a thought is thought: a decision, and a replayed day of questions",
+        tuple(router_rows()),
+        "Savings are beside the best model alone; regrets beside an oracle, in quality.",
     ),
     *BRIDGE,
 )  # fmt: skip

@@ -207,3 +207,22 @@ async def test_a_figure_follows_the_newest_answers() -> None:
             await house.think("Hi")
         assert house.decide().estimated_ms > 240
         assert house.decide().estimated_ms > fast
+
+
+@pytest.mark.feature("RTE-05")
+@pytest.mark.parametrize(
+    "data", ["Hello", {"question": "Why?"}, {"n": 1}, ["a"], None, b"\xff\x00", object()]
+)
+async def test_whatever_an_event_carries_it_is_routed_or_goes_its_way(data: Any) -> None:
+    heard: list[Envelope] = []
+
+    async def hear(event: Envelope) -> None:
+        heard.append(event)
+
+    async with housed(topics=["job", "agent.*.job"]) as house:
+        with house.ada.on("job", "agent.*.job", handler=hear):
+            await house.ada.publish("job", data, ttl=1)
+            await house.ada.publish("agent.bob.job", data, labels=["local-only"])
+            await wait_until(lambda: len(heard) == 2)
+        for decision in await found(house, agent="bob"):
+            assert (decision["endpoint"], decision["privacy"]) == ("small", "local-only")

@@ -82,22 +82,23 @@ class Decisions:
         while True:
             await self._host.clock.sleep(EVERY)
             if self._unwritten:
-                lines, whole = self._lines()
-                await asyncio.to_thread(self._write, lines, whole, learned())
+                await asyncio.to_thread(self._write, *self._new(), learned())
 
     def write(self, learned: bytes) -> None:
         """Write what is new, and what was *learned*, now."""
         if self._unwritten:
-            self._write(*self._lines(), learned)
+            self._write(*self._new(), learned)
 
-    def _lines(self) -> tuple[list[bytes], bool]:
+    def _new(self) -> tuple[list[RouteDecision], bool]:
+        """What is to be written, and whether that is all there is."""
         is_whole = self._keeping.is_long(self._most)
         chosen = self._known if is_whole else self._unwritten
-        lines = [msgspec.json.encode(decision) for decision in chosen.values()]
+        decisions = list(chosen.values())
         self._unwritten.clear()
-        return lines, is_whole
+        return decisions, is_whole
 
-    def _write(self, lines: list[bytes], is_whole: bool, learned: bytes) -> None:
+    def _write(self, decisions: list[RouteDecision], is_whole: bool, learned: bytes) -> None:
+        lines = [msgspec.json.encode(decision) for decision in decisions]
         try:
             if is_whole:
                 self._keeping.rewrite(lines)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import msgspec
 from loom.contracts import RouteRequest
-from loom_kernel import Envelope, Host, PayloadNotSerializable
+from loom_kernel import Envelope, Host, LoomError
 
 from loom_plugin_router.questions import SEEN
 from loom_plugin_router.service import Service
 from loom_plugin_router.settings import Settings
+
+TEXTS = ("prompt", "text", "message", "question")
+"""Keys of an event's data that hold what is asked, the first that is there."""
 
 
 class Events:
@@ -27,14 +29,17 @@ class Events:
     def _see(self, event: Envelope) -> Envelope:
         """Decide while it is being published, so that whoever handles it finds the decision."""
         if not event.topic.startswith("router."):
-            self._service.stand(request_of(event), event)
+            try:
+                self._service.stand(request_of(event), event)
+            except LoomError as error:  # the event goes its way, whatever becomes of the decision
+                self._host.log.warning("event %s is not routed: %s", event.id, error)
         return event
 
 
 def request_of(event: Envelope) -> RouteRequest:
     """What a thought about *event* needs, as far as the event says."""
-    text = text_of(event)
-    details = {"text": text[:SEEN], "characters": len(text)}
+    text, length = text_of(event)
+    details = {"text": text, "characters": length}
     return RouteRequest(agent_of(event), event.type, details=details)
 
 
@@ -46,18 +51,17 @@ def agent_of(event: Envelope) -> str:
     return rest.partition(".")[0] if first == "agent" else ""
 
 
-def text_of(event: Envelope) -> str:
-    """What the event says, as a model would be told."""
+def text_of(event: Envelope) -> tuple[str, int]:
+    """The beginning of what the event says, as a model would be told, and how long all of it is.
+
+    Raises:
+        LoomError: its data has no text.
+    """
     data = event.data
-    if isinstance(data, str):
-        return data
     if isinstance(data, bytes):
-        return ""
-    if isinstance(data, dict):
-        for name in ("prompt", "text", "message", "question"):
-            if isinstance(data.get(name), str):
-                return str(data[name])
-    try:
-        return event.payload.decode(errors="replace")
-    except (PayloadNotSerializable, msgspec.MsgspecError):
-        return ""
+        return "", len(data)
+    found = data.get(next(filter(data.__contains__, TEXTS), "")) if isinstance(data, dict) else data
+    if isinstance(found, str):
+        return found[:SEEN], len(found)
+    payload = event.payload
+    return payload[:SEEN].decode(errors="replace"), len(payload)
