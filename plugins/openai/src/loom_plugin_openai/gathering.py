@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from loom.contracts import (
+    FinishReason,
     ModelError,
     ModelPart,
     ModelReply,
@@ -16,7 +17,6 @@ from loom.contracts import (
     ThinkingDelta,
     Usage,
 )
-from loom.contracts.models import FinishReason
 from loom.models import Endpoint, read_call, wire_names
 
 FINISHES: dict[str, FinishReason] = {

@@ -15,6 +15,7 @@ from loom.context import call_tool
 from loom.contracts import (
     BudgetExceeded,
     ModelError,
+    ModelErrorCode,
     ModelPart,
     ModelRecord,
     ModelReply,
@@ -26,7 +27,6 @@ from loom.contracts import (
     ToolResult,
     read,
 )
-from loom.contracts.models import ModelErrorCode
 from loom.models.counting import estimate
 
 TOOL = "llm:generate"
