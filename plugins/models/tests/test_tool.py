@@ -39,6 +39,7 @@ async def test_any_agent_obtains_text_through_the_runtime() -> None:
         (told,) = house.events.on("llm.call.completed")
         assert told.data["gen_ai.usage.input_tokens"] == 30
         assert told.data["gen_ai.request.model"] == "m"
+        assert told.data["gen_ai.agent.id"] == "ada"
         assert told.data["gen_ai.response.finish_reasons"] == ["stop"]
         assert "Hello" not in str(told.data), "what was said is not told"
         assert not house.events.on("tool.call.progressed"), "nobody asked for it"

@@ -154,7 +154,8 @@ async def _answered(
 ) -> ModelReply:
     """The reply; its parts are told on the way, if they are wanted."""
     told = {"text": 0, "thinking": 0}
-    async with service.stream(arguments.model, arguments.request) as parts:
+    asked = service.stream(arguments.model, arguments.request, who=call.caller)
+    async with asked as parts:
         async for part in parts:
             if isinstance(part, ModelReply):
                 return part
