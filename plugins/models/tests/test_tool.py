@@ -91,6 +91,7 @@ async def check_provider(llm: LLMProvider) -> None:
     asked = ModelRequest((Message("user", "Hello, dear model"),))
     async with llm.stream(asked) as parts:
         got = [part async for part in parts]
+    assert sum(isinstance(part, TextDelta) for part in got) > 1, "it comes as it is said"
     said = "".join(part.text for part in got if isinstance(part, TextDelta))
     thought = "".join(part.text for part in got if isinstance(part, ThinkingDelta))
     reply = got[-1]
