@@ -39,6 +39,7 @@ async def test_any_agent_obtains_text_through_the_runtime() -> None:
         (told,) = house.events.on("llm.call.completed")
         assert told.data["gen_ai.usage.input_tokens"] == 30
         assert told.data["gen_ai.request.model"] == "m"
+        assert told.data["gen_ai.agent.id"] == "ada"
         assert told.data["gen_ai.response.finish_reasons"] == ["stop"]
         assert "Hello" not in str(told.data), "what was said is not told"
         assert not house.events.on("tool.call.progressed"), "nobody asked for it"
@@ -90,6 +91,7 @@ async def check_provider(llm: LLMProvider) -> None:
     asked = ModelRequest((Message("user", "Hello, dear model"),))
     async with llm.stream(asked) as parts:
         got = [part async for part in parts]
+    assert sum(isinstance(part, TextDelta) for part in got) > 1, "it comes as it is said"
     said = "".join(part.text for part in got if isinstance(part, TextDelta))
     thought = "".join(part.text for part in got if isinstance(part, ThinkingDelta))
     reply = got[-1]
@@ -182,3 +184,16 @@ async def test_only_the_owner_asks_past_the_tool() -> None:
         answer = await house.runtime.host("cli").request("llm.ask", asked)
         assert answer.data["reply"]["content"] == "You said: Hello"
         assert len(house.models.requests) == 1
+
+
+async def test_a_listener_that_sleeps_holds_nobody_up_and_hears_all_in_the_end() -> None:
+    text = "0123456789" * 500
+    async with housed([Answer(text, piece=1), "second"]) as house:
+        llm = LLMProvider.from_runtime(house.agent)
+        async with llm.stream(ModelRequest((Message("user", "Count"),))) as parts:
+            first = await anext(aiter(parts))
+            await wait_until(lambda: house.events.on("tool.call.completed"), 30.0)
+            assert await LLMProvider.from_runtime(house.agent).generate("x") == "second"
+            rest = [part async for part in parts]
+        said = [part.text for part in (first, *rest) if isinstance(part, TextDelta)]
+        assert "".join(said) == text

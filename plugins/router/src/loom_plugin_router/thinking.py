@@ -112,7 +112,10 @@ class Thinking:
         began = self._host.clock.monotonic()
         cause = current.get()
         try:
-            async with self._models.stream(name, self._request, cause, fallback=False) as parts:
+            asking = self._models.stream(
+                name, self._request, cause, self._plan.weighed.request.agent, fallback=False
+            )
+            async with asking as parts:
                 async for part in parts:
                     if isinstance(part, ModelReply):
                         self._observe(name, began, part.usage.cost, is_good=True)

@@ -222,12 +222,14 @@ class Models(Protocol):
         name: str,
         request: ModelRequest,
         cause: Envelope | None = None,
+        who: str = "",
         *,
         fallback: bool = True,
     ) -> AbstractAsyncContextManager[AsyncIterator[ModelPart]]:
         """Ask endpoint *name* (empty = the default one), caused by *cause*, which pays.
 
-        Without *fallback* nobody else is asked if it cannot answer.
+        *who* asks, if that is not the sender of *cause*. Without *fallback* nobody else is asked
+        if it cannot answer.
 
         Raises:
             ModelError: see `ModelDriver.stream`; tries and fallbacks are over. MODEL_REFUSED
