@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loom.context import call_tool
+from loom import call_tool
 from loom.contracts import (
     RouteDecision,
     Router,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loom.contracts import RouteRequest
 from loom_plugin_router.estimators.question import QuestionEstimator
+from stevedore import ExtensionManager
 
 from plugins.router.tests.conftest import housed
 
@@ -46,6 +48,7 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "[loom.estimators]\nstranger = strange_estimator:Stranger\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(ExtensionManager, "ENTRY_POINT_CACHE", {})  # of earlier tests
 
 
 @pytest.mark.anyio
@@ -56,7 +59,7 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
      ("picky", "cloud", "failed")],
 )  # fmt: skip
 async def test_a_strangers_estimator_decides_if_it_can(mood: str, route: str, told: str) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "estimators": ["stranger", "constant"],
         "estimating": {"stranger": {"mood": mood}, "constant": {"value": 0.3}},
     }

@@ -56,6 +56,8 @@ async def test_the_chosen_endpoint_is_the_one_that_is_asked() -> None:
         answer = await house.think("Hi")
         assert (answer["content"], answer["endpoint"]) == ("there: Hi", "large")
         assert (len(house.here.requests), len(house.there.requests)) == (0, 1)
+        (told,) = house.events.on("llm.call.completed")
+        assert told.data["gen_ai.agent.id"] == "ada"
 
 
 @pytest.mark.feature("RTE-03")
@@ -213,7 +215,7 @@ async def test_a_quick_answer_that_comes_late_is_not_told() -> None:
     async with housed(here=slow, sure=0.7, latency_budget_ms=9000) as house:
         assert (await house.think("Hi"))["phase"] == "refine"
         assert house.events.on("tool.call.progressed") == []
-        await wait_until(lambda: house.here.abandoned == 1)
+        await wait_until(lambda: house.here.open == 0)
 
 
 @pytest.mark.feature("RTE-04", "RTE-01")

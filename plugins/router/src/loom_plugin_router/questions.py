@@ -11,11 +11,11 @@ from loom.contracts import (
     ModelTool,
     RouteRequest,
     ToolCall,
+    ToolChoice,
     ToolDescriptor,
     ToolError,
     ToolHints,
 )
-from loom.contracts.models import ToolChoice
 from loom.models import prompted
 
 from loom_plugin_router.privacy import LEVELS
