@@ -61,3 +61,13 @@ def test_the_smallest_loom_keeps_its_promises(tmp_path: Path) -> None:
     assert memory["compared"][0] == pytest.approx(
         figures["Loom, peak memory"] - figures["limit: asyncio.run(noop), peak memory"]
     )
+
+
+@pytest.mark.feature("RTE-07")
+def test_learning_saves_and_a_decision_takes_no_time(tmp_path: Path) -> None:
+    _, rows = bench(tmp_path, "--only", "router")
+    figures = {label: row["figure"][0] for label, row in rows.items()}
+    assert figures["Learning, cost saved (%)"] >= 30
+    assert figures["Learning, quality kept (%)"] >= 99
+    # As above: a machine under load is slow.
+    assert 0 < figures["Loom, a decision, fixed policy, median (µs)"] < 1_000

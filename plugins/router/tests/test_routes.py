@@ -303,7 +303,23 @@ async def test_what_makes_no_sense_is_refused(arguments: dict[str, Any]) -> None
         assert refused.value.code == "INVALID_PARAMS"
 
 
-async def test_a_table_that_sets_no_limit_is_named() -> None:
-    with pytest.raises((AssertionError, ConfigError), match=r"plugins\.router\.agents\.ada"):
-        async with housed(agents={"ada": {"privacy": "secret"}}):
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"agents": {"ada": {"privacy": "secret"}}}, r"plugins\.router\.agents\.ada"),
+        ({"agents": {"ada": {"latency": 5}}}, r"plugins\.router\.agents\.ada"),
+        ({"private_to": ["nonesuch"]}, r"llm\.nonesuch"),
+        ({"topics": ["a..b"]}, r"a\.\.b"),
+    ],
+)
+async def test_settings_that_make_no_sense_are_named(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises((AssertionError, ConfigError), match=told):
+        async with housed(**settings):
             pass
+
+
+async def test_without_a_trusted_endpoint_the_owner_is_told_what_to_do() -> None:
+    async with housed(local=False, llm={"large": {"trusted": False}}) as house:
+        with pytest.raises(ToolError, match="trusted = true"):
+            await house.think("Hi")
+        assert house.there.requests == []

@@ -106,8 +106,15 @@ def _here(case: Case) -> Choice:
 def _nowhere(case: Case) -> Choice:
     if not case.forbidden:
         return Choice("defer", "no endpoint can be asked now")
-    why = f"it is {case.level}, and no endpoint that it may go to can be asked now"
+    why = f"it is {case.level}, and no endpoint that it may go to can be asked now{_hint(case)}"
     return Choice("drop" if case.is_dropped else "defer", why, violations=(PRIVACY,))
+
+
+def _hint(case: Case) -> str:
+    """What the owner can do about it."""
+    if case.level == "sensitive":
+        return "; `trusted = true` in [llm.<name>] lets it go there"
+    return "; `private_to` of [plugins.router] names some" if case.level == "private" else ""
 
 
 def _too_dear(case: Case, cheapest: float, violations: tuple[str, ...]) -> Choice:
@@ -145,7 +152,7 @@ def _quick(case: Case, chosen: Candidate, paid: Sequence[Candidate]) -> Candidat
 def _local(
     case: Case, reason: str, violations: tuple[str, ...] = (), route: Route = "local"
 ) -> Choice:
-    chosen = case.local[0]
+    chosen = case.local[0] if case.pick is None else case.pick(case.local)
     found = dict.fromkeys(violations)
     if chosen.ms > case.latency_ms:
         found[LATENCY] = None

@@ -8,7 +8,7 @@ from collections import Counter, OrderedDict
 
 import msgspec
 from loom.contracts import Models, RouteDecision, RouteRequest
-from loom_kernel import Envelope, Health, Host, LoomError, current
+from loom_kernel import ConfigError, Envelope, Health, Host, LoomError, current
 
 from loom_plugin_router.choosing import Candidate, Choice, choose
 from loom_plugin_router.decisions import Decisions
@@ -50,6 +50,7 @@ class Service:
         policies = Policies(self._settings, host.tables.get("agents", {}))
         self._scales = Scales(self._settings, policies, self._estimators, self.learner.figures)
         self._models = host.require(Models)
+        self._check_names()
         self._plans: OrderedDict[str, Plan] = OrderedDict()
         """By decision."""
         self._standing: OrderedDict[str, str] = OrderedDict()
@@ -154,6 +155,14 @@ class Service:
         metrics: dict[str, float] = {**self._counts, "kept": float(len(self.decisions))}
         late = {f"estimators_{kind}": count for kind, count in self._estimators.counts.items()}
         return Health(healthy=not gone, message=text, metrics={**metrics, **late})
+
+    def _check_names(self) -> None:
+        known = [one.name for one in self._models.list()]
+        for name in self._settings.private_to:
+            if name not in known:
+                raise ConfigError(
+                    f"'private_to' in [plugins.router] names {name!r}, and there is no [llm.{name}]"
+                )
 
     def _remember(self, plan: Plan) -> None:
         self._plans[plan.decision.id] = plan

@@ -37,10 +37,6 @@ class Weighed(msgspec.Struct, frozen=True):
     event_id: str
     features: Vector
 
-    def allows(self, name: str) -> bool:
-        """Whether endpoint *name* may be asked at all."""
-        return any(one.name == name for one in (*self.case.local, *self.case.cloud))
-
 
 class Scales:
     """Weighs requests."""
