@@ -23,6 +23,7 @@ from loom.contracts import (
     ToolResult,
     Tools,
 )
+from loom.timekeeping import steady
 
 NO_LABELS: frozenset[str] = frozenset()
 
@@ -152,7 +153,7 @@ class ToolProvider:
         Raises:
             ToolError: APPROVAL_DENIED, it is another call, or has run already.
         """
-        now = self._host.clock.time()
+        now = steady(self._host.clock)
         self._spent = {nonce: end for nonce, end in self._spent.items() if end > now}
         if capsule.nonce in self._spent:
             raise ToolError(call.name, "APPROVAL_DENIED", "this approval was used already")
