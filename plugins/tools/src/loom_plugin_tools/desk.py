@@ -22,8 +22,8 @@ from loom.contracts import (
     ToolDescriptor,
     ToolError,
     canonical,
+    steady,
 )
-from loom.timekeeping import steady
 from loom_kernel import Host, LoomError
 
 from loom_plugin_tools.storage import read_file, write_file

@@ -22,8 +22,8 @@ from loom.contracts import (
     ToolProgress,
     ToolResult,
     Tools,
+    steady,
 )
-from loom.timekeeping import steady
 
 NO_LABELS: frozenset[str] = frozenset()
 

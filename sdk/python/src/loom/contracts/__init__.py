@@ -83,6 +83,7 @@ from loom.contracts.memories import (
 from loom.contracts.messages import read
 from loom.contracts.runs import RUN_FORMAT, CalledTool, Emission, Handling, RunHeader
 from loom.contracts.sandboxes import Command, Confinement, Sandbox
+from loom.contracts.timekeeping import steady
 from loom.contracts.tools import (
     BROKER,
     GO_ON,
@@ -209,4 +210,5 @@ __all__ = [
     "VectorSource",
     "canonical",
     "read",
+    "steady",
 ]
