@@ -38,8 +38,8 @@ class ToolProvider:
     """
 
     def __init__(self, host: Host, *, limit: int = 64) -> None:
-        self.is_loading = False
-        """Whether more tools are to come soon: calls of what is not there yet wait for them.
+        self.awaited: frozenset[str] = frozenset()
+        """Namespaces whose tools are to come soon: calls of them wait a little.
 
         `announce` when that changes.
         """
