@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 from loom import Agent, Context, Envelope
+from loom.contracts import AgentRecord
 
 from market_analyst.okx import Lost, Push, pushes
 from market_analyst.prices import Price, by_symbol
@@ -72,8 +73,9 @@ async def colleagues(ctx: Context) -> None:
 
 async def running(ctx: Context) -> set[str]:
     """The agents that run."""
-    found = (await ctx.request("agent.list")).data["agents"]
-    return {agent["id"] for agent in found if agent["state"] == "running"}
+    told = (await ctx.request("agent.list")).data["agents"]
+    found = msgspec.convert(told, list[AgentRecord])
+    return {agent.id for agent in found if agent.state == "running"}
 
 
 # -- an exchange ------------------------------------------------------------------------------
