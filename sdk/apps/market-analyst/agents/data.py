@@ -64,18 +64,18 @@ async def colleagues(ctx: Context) -> None:
     with ctx.host.subscribe("agent.*.started") as started:
         try:
             async with asyncio.timeout(PATIENCE):
-                while not await running(ctx) >= COLLEAGUES:
+                while not await listening(ctx) >= COLLEAGUES:
                     await started.receive()
         except TimeoutError:
-            absent = sorted(COLLEAGUES - await running(ctx))
+            absent = sorted(COLLEAGUES - await listening(ctx))
             ctx.log.warning("it begins without %s", ", ".join(absent))
 
 
-async def running(ctx: Context) -> set[str]:
-    """The agents that run."""
+async def listening(ctx: Context) -> set[str]:
+    """The agents that hear something beside what is said to them alone."""
     told = (await ctx.request("agent.list")).data["agents"]
     found = msgspec.convert(told, list[AgentRecord])
-    return {agent.id for agent in found if agent.state == "running"}
+    return {agent.id for agent in found if agent.status == "active" and len(agent.topics) > 1}
 
 
 # -- an exchange ------------------------------------------------------------------------------
