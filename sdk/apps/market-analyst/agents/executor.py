@@ -27,8 +27,8 @@ class Executor(Agent):
         ctx.ephemeral["settings"] = read_settings("executor", ctx.config, ExecutorSettings)
 
     async def on_event(self, ctx: Context, topic: str, event: Envelope) -> None:
-        plan = msgspec.convert(event.data, Plan)
-        if event.sender != PLANNER or plan.plan_hash != plan_hash(plan):
+        plan = msgspec.convert(event.data, Plan) if event.sender == PLANNER else None
+        if plan is None or plan.plan_hash != plan_hash(plan):
             ctx.log.error("a plan of %s is not one of %s: left out", event.sender, PLANNER)
             return
         done = await carry_out(ctx, plan)

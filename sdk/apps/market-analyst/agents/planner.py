@@ -71,7 +71,10 @@ async def tell_end(ctx: Context, waiting: Round) -> None:
 
 
 async def time_is_over(ctx: Context, rounds: Rounds, event: Envelope) -> None:
-    waiting = rounds.get(event.data["key"]) if event.sender == ctx.agent_id else None
+    if event.sender != ctx.agent_id:
+        return
+    ctx.ephemeral["timers"].pop(event.data["key"], None)
+    waiting = rounds.get(event.data["key"])
     if waiting is None:
         return
     current = msgspec.structs.replace(waiting, labels=sorted({*waiting.labels, *event.labels}))
