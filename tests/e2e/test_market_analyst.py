@@ -50,7 +50,10 @@ async def loom_attach(host):
 
     provider = ToolProvider(host)
     schema = {"type": "object"}
-    provider.add(ToolDescriptor("exchange:place_order", "Place an order", schema), place)
+    provider.add(
+        ToolDescriptor("exchange:place_order", "Place an order", schema, permissions=("net",)),
+        place,
+    )
     await provider.start()
     yield
 '''
@@ -182,8 +185,9 @@ def test_an_order_under_way_is_not_placed_again_by_the_next_process(home: Path) 
     ) as market:  # fmt: skip
         market.add_plugin("exchange", EXCHANGE)
         market.environment["MARKET_ANALYST_TRADING"] = "yes"
+        despite = 'plugins.tools.despite_untrusted=["exchange:place_order"]'
         grant = 'plugins.tools.grants.executor=["exchange:place_order"]'
-        market.up("--with", "exchange", "--set", grant)
+        market.up("--with", "exchange", "--set", grant, "--set", despite)
         orders = market.folder / "orders"
         wait_for(orders.exists, timeout=30)
         kill(market.agents()["executor"]["pid"])

@@ -292,7 +292,7 @@ def a_plan(now: float, action: Action = "BUY", **changes: Any) -> dict[str, Any]
 
 def carry_out(
     market: Market, *plans: dict[str, Any], trading: bool, grants: tuple[str, ...] = GRANT,
-    sender: str = "planner",
+    sender: str = "planner", labels: tuple[str, ...] = (),
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:  # fmt: skip
     """What is said of *plans*, and the orders that were placed."""
     orders: list[dict[str, Any]] = []
@@ -309,7 +309,7 @@ def carry_out(
         ):  # fmt: skip
             await offer(runtime, GRANT[0], place, "net")
             for plan in plans:
-                await runtime.host(sender).publish("plan.ready", plan)
+                await runtime.host(sender).publish("plan.ready", plan, labels=labels)
             await clock.sleep(5)
             return [event.data for event in recorder.on("execution.btc")]
 
@@ -363,10 +363,15 @@ def test_nothing_is_ordered_that_should_not_be(
 
 
 @pytest.mark.feature("APP-04")
+@pytest.mark.parametrize(("grants", "labels"), [((), ()), (GRANT, ("untrusted",))])
 def test_without_a_persons_yes_nothing_is_ordered(
-    market: Market, monkeypatch: pytest.MonkeyPatch
+    market: Market,
+    monkeypatch: pytest.MonkeyPatch,
+    grants: tuple[str, ...],
+    labels: tuple[str, ...],
 ) -> None:
+    """Neither without a grant nor, as live prices are words of strangers, with one."""
     monkeypatch.setenv(SWITCH, "yes")
-    done, orders = carry_out(market, a_plan(1000.0), trading=True, grants=())
+    done, orders = carry_out(market, a_plan(1000.0), trading=True, grants=grants, labels=labels)
     assert [one["status"] for one in done] == ["error"]
     assert orders == []
