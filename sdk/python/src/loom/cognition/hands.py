@@ -14,7 +14,7 @@ import msgspec
 from loom_kernel import LoomError, NoResponders, RequestTimeout, current
 
 from loom.capabilities import Capability
-from loom.cognition.rendering import rendered
+from loom.cognition.rendering import fields, rendered
 from loom.context import Context
 from loom.contracts import (
     SEARCH,
@@ -219,7 +219,7 @@ def _failed(use: ToolUse, code: str, message: str, *, is_known: bool = True) -> 
 
 
 def _with_details(error: ToolError) -> str:
-    return f"{error.message}\n{rendered(error.details)}" if error.details else error.message
+    return f"{error.message}\n{fields(error.details)}" if error.details else error.message
 
 
 def _found(output: Any) -> list[ToolDescriptor]:

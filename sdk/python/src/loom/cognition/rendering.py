@@ -16,10 +16,17 @@ def rendered(output: Any) -> str:
     if isinstance(output, str):
         return output[:MOST]
     if isinstance(output, Mapping):
-        return "\n".join(_field(str(name), value) for name, value in output.items())[:MOST]
+        if len(output) == 1 and isinstance(only := next(iter(output.values())), str):
+            return only[:MOST]
+        return fields(output)
     if isinstance(output, list | tuple):
         return "\n".join(_plain(value) for value in output)[:MOST] or "nothing"
     return "done" if output is None else _plain(output)
+
+
+def fields(record: Mapping[str, Any]) -> str:
+    """*record*, a field a line."""
+    return "\n".join(_field(str(name), value) for name, value in record.items())[:MOST]
 
 
 def _field(name: str, value: Any) -> str:

@@ -29,7 +29,7 @@ class Piece(msgspec.Struct, frozen=True):
 class ContextRanker:
     """Orders pieces of context. Words in common weigh most, then importance, then newness."""
 
-    def __init__(self, importance: float = 0.5, newness: float = 0.1) -> None:
+    def __init__(self, importance: float = 0.1, newness: float = 0.05) -> None:
         """*importance* and *newness* are what the two are worth beside a full match of words."""
         self._importance = importance
         self._newness = newness
