@@ -24,6 +24,7 @@ MORE_DOORS = (
     "loom.hosting",
     "loom.instance",
     "loom.memory",
+    "loom.models",
     "loom.pins",
     "loom.plugin",
     "loom.plugin.wire",
@@ -31,6 +32,7 @@ MORE_DOORS = (
     "loom.replay",
     "loom.sockets",
     "loom.testing",
+    "loom.testing.models",
     "loom_kernel.testing",
 )
 DOORS = sorted({*MEMBERS, *MORE_DOORS})

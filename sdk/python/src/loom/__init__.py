@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from loom.context import Context, Thread, call_tool
     from loom.contracts import ToolError
     from loom.eventbus import EventBus
+    from loom.models import LLMProvider
     from loom.provider import ToolProvider
 
 _HOME = {
@@ -35,6 +36,7 @@ _HOME = {
     "Context": "loom.context",
     "Envelope": "loom_kernel",
     "EventBus": "loom.eventbus",
+    "LLMProvider": "loom.models",
     "NoResponders": "loom_kernel",
     "RequestTimeout": "loom_kernel",
     "ThinkingStrategy": "loom.cognition",
@@ -70,6 +72,7 @@ __all__ = [
     "Context",
     "Envelope",
     "EventBus",
+    "LLMProvider",
     "NoResponders",
     "RequestTimeout",
     "ThinkingStrategy",

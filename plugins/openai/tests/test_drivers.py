@@ -1,0 +1,59 @@
+"""The drivers for OpenAI's two protocols, on a real server, beside the SDK's own reading of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from loom.testing.models import DRIVER_CHECKS, Answer, Call, Check, FakeModels
+from openai import AsyncOpenAI
+from openai.lib.streaming.chat import ContentDeltaEvent
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.mark.feature("LA-21", "SDK-05")
+@pytest.mark.parametrize("type", ["openai", "responses"])
+@pytest.mark.parametrize("check", DRIVER_CHECKS, ids=lambda check: check.__name__)
+async def test_the_driver(type: str, check: Check) -> None:
+    await check(type)
+
+
+async def test_the_scripted_server_satisfies_the_official_sdk() -> None:
+    answer = Answer("Hello there.", thinking="Hm.", calls=(Call("f", {"a": 1}),))
+    async with (
+        FakeModels(lambda _: answer) as models,
+        AsyncOpenAI(base_url=models.url, api_key="k", max_retries=0) as client,
+    ):
+        assert [one.id async for one in client.models.list()] == ["fake"]
+        said = ""
+        async with client.chat.completions.stream(
+            model="m", messages=[{"role": "user", "content": "Hi"}]
+        ) as stream:
+            async for event in stream:
+                said += event.delta if isinstance(event, ContentDeltaEvent) else ""
+            final = (await stream.get_final_completion()).choices[0].message
+        assert said == final.content == "Hello there."
+        assert final.tool_calls is not None
+        assert final.tool_calls[0].function.arguments == '{"a":1}'
+        async with client.responses.stream(model="m", input="Hi") as other:
+            kinds = [event.type async for event in other]
+            response = await other.get_final_response()
+        assert response.output_text == "Hello there."
+        assert kinds[-1] == "response.completed"
+
+
+def test_nothing_heavy_is_loaded_before_the_first_question() -> None:
+    code = (
+        "import sys; from loom import LLMProvider; llm = LLMProvider.from_name(None, 'ollama');"
+        "import loom_plugin_openai.chat, loom_plugin_openai.responses;"
+        "print([m for m in ('openai', 'httpx2', 'pydantic') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
