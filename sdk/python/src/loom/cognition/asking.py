@@ -120,9 +120,9 @@ def _readable(call: ToolUse) -> ToolUse:
     size = len(call.written)
     try:
         size += len(msgspec.json.encode(call.arguments))
-        problem = f"they have {size} characters" if size > MOST_TEXT else ""
+        problem = f"the arguments have {size} characters; write less" if size > MOST_TEXT else ""
     except (TypeError, ValueError, RecursionError) as error:
-        problem = f"they have no JSON form ({type(error).__name__})"
+        problem = f"the arguments have no JSON form ({type(error).__name__})"
     if not problem and len(call.name) <= LONGEST_NAME:
         return call
     return msgspec.structs.replace(

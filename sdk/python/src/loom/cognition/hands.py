@@ -135,8 +135,7 @@ class Hands:
 
     async def _outcome(self, use: ToolUse, reason: str) -> Outcome:
         if use.problem:
-            wrong = f"the arguments could not be read: {use.problem}"
-            return _failed(use, "INVALID_PARAMS", wrong, is_known=False)
+            return _failed(use, "INVALID_PARAMS", use.problem, is_known=False)
         name = self.resolve(use.name) or use.name
         if not self._may(name):
             return _failed(use, "CAPABILITY_ERROR", self._unknown(use.name), is_known=False)

@@ -22,15 +22,25 @@ MOST_READ = 65_536
 MOST_TRIES = 50
 _NAMES = ("tool", "action", "name", "tool_name", "function")
 _ARGUMENTS = ("args", "arguments", "input", "parameters", "action_input", "tool_input")
-_FINAL = re.compile(r"\**FINAL[ _]ANSWER\**\s*:\**\s*", re.IGNORECASE)
-_INVENTED = re.compile(r"^\W*(?:observation|tool (?:result|output))\W*:", re.IGNORECASE | re.M)
-_ACTION = re.compile(
-    r"^\W*Action\W*:\s*[`\"]?([\w.:-]+)[`\"]?\s*\n\W*Action Input\W*:\s*", re.IGNORECASE | re.M
+# Every repetition is bounded: what is read here may be made to keep a pattern busy.
+_START = r"^[^\w\n]{0,8}"
+_FINAL = re.compile(r"\*{0,3}FINAL[ _]ANSWER\*{0,3}\s{0,3}:\*{0,3}\s{0,8}", re.IGNORECASE)
+_INVENTED = re.compile(
+    _START + r"(?:observation|tool (?:result|output))[^\w\n]{0,4}:", re.IGNORECASE | re.M
 )
-_CALL = re.compile(r"\b([A-Za-z][\w.-]*(?::|__|\.)[\w.-]+)\(")
-_PAIR = re.compile(r"\s*,?\s*([A-Za-z_]\w*)\s*=\s*")
-_ATTEMPT = re.compile(r"^\s*(?:```\w*\s*)?[{\[]|^\W*Action\W*:", re.IGNORECASE | re.M)
-_LABEL = re.compile(r"^\W*Thought\W*:\s*", re.IGNORECASE)
+_ACTION = re.compile(
+    _START + r"Action[^\w\n]{0,4}:[ `\"]{0,4}([\w.:-]{1,128})[`\"]?\s{1,4}"
+    r"[^\w\n]{0,4}Action Input[^\w\n]{0,4}:\s{0,4}",
+    re.IGNORECASE | re.M,
+)
+_CALL = re.compile(r"\b([A-Za-z][\w-]{0,63}(?::|__|\.)[\w-]{1,64})\(")
+_PAIR = re.compile(r"\s{0,8},?\s{0,8}([A-Za-z_]\w{0,63})\s{0,4}=\s{0,4}")
+_ATTEMPT = re.compile(
+    rf"^[ \t]{{0,8}}(?:```\w{{0,8}}\s{{0,4}})?[{{\[]|{_START}Action[^\w\n]{{0,4}}:",
+    re.IGNORECASE | re.M,
+)
+_LABEL = re.compile(_START + r"Thought[^\w\n]{0,4}:\s{0,8}", re.IGNORECASE)
+_REST = re.compile(rf"(?:```\w{{0,8}}\s{{0,4}}|{_START}Action[^\w\n]{{0,4}}:\s{{0,4}})\Z", re.M)
 
 Resolve = Callable[[str], str]
 """The full name of the tool that is meant; empty = none is."""
@@ -149,8 +159,7 @@ def _answer_object(text: str) -> str | None:
 
 
 def _thought(text: str) -> str:
-    plain = re.sub(r"```\w*\s*$|^\W*Action\W*:\s*$", "", text.rstrip(), flags=re.M)
-    return _LABEL.sub("", plain).strip()
+    return _LABEL.sub("", _REST.sub("", text.strip()), count=1).strip()
 
 
 def _object_at(text: str, start: int) -> tuple[dict[str, Any], int] | None:
