@@ -58,7 +58,7 @@ class ScriptedMind:
         """Set when a stream has told all but its reply, and `hold` was asked for."""
         self.hold = False
         self.drops_reply = False
-        self._lines = list(lines)
+        self.lines = list(lines)
         self._repeats = repeats
         self._pieces = pieces
 
@@ -68,7 +68,7 @@ class ScriptedMind:
     async def ask(self, request: ModelRequest) -> ModelReply:
         self.requests.append(request)
         await asyncio.sleep(0)
-        line = self._lines[0] if self._repeats and len(self._lines) == 1 else self._lines.pop(0)
+        line = self.lines[0] if self._repeats and len(self.lines) == 1 else self.lines.pop(0)
         if isinstance(line, Exception):
             raise line
         return line if isinstance(line, ModelReply) else line(request)

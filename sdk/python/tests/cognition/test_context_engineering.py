@@ -389,6 +389,24 @@ async def test_a_window_without_room_for_the_goal_is_an_error_of_the_run(stage: 
     assert result.iterations == 0
 
 
+@pytest.mark.anyio
+@pytest.mark.feature("COG-07")
+async def test_a_window_that_is_told_with_the_first_answer_counts_from_then_on(
+    stage: Stage,
+) -> None:
+    await stage.offer("fs:read_file")
+    mind = ScriptedMind(window=0)
+
+    def first(request: Any) -> Any:
+        mind.context_window = 3_000
+        return call(use("fs:read_file", path="a"))
+
+    mind.lines += [first, say("done")]
+    pieces = [f"Chapter {n}: " + "words about soup " * 20 for n in range(30)]
+    await stage.thinker(mind).run("What?", pieces)
+    assert mind.prompt(0).count("Chapter") > mind.prompt(1).count("Chapter") > 0
+
+
 def test_virtual_time_is_all_that_cleanup_goes_by(tmp_path: Path) -> None:
     async def main() -> None:
         clock = VirtualClock()

@@ -236,7 +236,7 @@ class CognitiveAgent:
             tools=hands.tools if config.tool_form == "native" else (),
         )
         observer = Observer(self.reducer, self._offloader, self._shelf)
-        return Thinker(config, asker, hands, observer, prompt, self.stats, turns)
+        return Thinker(config, asker, hands, observer, prompt, self.stats, turns, self._window)
 
     def _window(self) -> int:
         """Tokens of question and answer together; 0 = not known."""

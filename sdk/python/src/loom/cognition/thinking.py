@@ -7,7 +7,7 @@ counted, and so are those in a row of which nothing could be used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -50,7 +50,10 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Thinker:
-    """One run: asks, acts, observes. *turns* (a list to fill) are there however it ends."""
+    """One run: asks, acts, observes. *turns* (a list to fill) are there however it ends.
+
+    *window* says how large the model's window is, as far as that is known by now.
+    """
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Thinker:
         prompt: Prompt,
         stats: CognitiveStats,
         turns: list[Turn],
+        window: Callable[[], int],
     ) -> None:
         self.turns = turns
         self._config = config
@@ -69,6 +73,7 @@ class Thinker:
         self._observer = observer
         self._prompt = prompt
         self._stats = stats
+        self._window = window
         self._tools = self._hands.tools
         self._is_native = config.tool_form == "native"
         self._is_checked = config.stop_on_final_answer
@@ -128,7 +133,9 @@ class Thinker:
         messages = self._prompt.messages(self.turns, then)
         tools = self._tools if self._is_native else ()
         request = self._request(messages, tools, choice)
-        return await self._asker.ask(request, None if self._is_native else "hidden")
+        reply = await self._asker.ask(request, None if self._is_native else "hidden")
+        self._prompt.fit(self._window())
+        return reply
 
     def _request(
         self,

@@ -103,11 +103,22 @@ class Prompt:
         free = room - window.of_messages(fixed)
         if free < LEAST:
             raise WindowTooSmall(window.room - free, window.room)
+        self._tools = tools
         context = self._chosen_context(int(free * CONTEXT))
         if context:
             fixed[0] = Message("system", f"{self._system}\n\n{context}")
         self._before = [fixed[0], *self._chosen_memory(int(free * MEMORY))]
         self._free = room - window.of_messages([*self._before, fixed[1]])
+
+    def fit(self, size: int) -> None:
+        """The window turned out to have *size* tokens (0 = still not known).
+
+        Raises:
+            WindowTooSmall: that is too small.
+        """
+        if size and size != self._window.size:
+            self._window.resize(size)
+            self.offer(self._tools)
 
     def messages(self, turns: Sequence[Turn], then: str = "") -> tuple[Message, ...]:
         """The conversation so far; *then* is what the model is asked at its end."""

@@ -24,11 +24,18 @@ class TokenWindow:
     """How many tokens a prompt may have: *size* less what is kept free for the answer."""
 
     def __init__(self, size: int, reserve: int | None, count: Callable[[str], int]) -> None:
-        self.size = size or UNKNOWN
-        self.reserve = min(reserve or min(4_096, self.size // 4), self.size // 2)
-        """Tokens that are kept free for the answer."""
+        """*size* in tokens, 0 = not known; *reserve* None = a quarter, 4,096 at most."""
+        self._wanted = reserve
         self._count = count
         self._known: dict[str, int] = {}
+        self.resize(size)
+
+    def resize(self, size: int) -> None:
+        """The window is *size* now: some models say it only with an answer."""
+        self.size = size or UNKNOWN
+        wanted = self._wanted or min(4_096, self.size // 4)
+        self.reserve = min(wanted, self.size // 2)
+        """Tokens that are kept free for the answer."""
 
     @property
     def room(self) -> int:
