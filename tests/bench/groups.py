@@ -108,6 +108,18 @@ def publisher_rows() -> Iterator[Row]:
         )  # fmt: skip
 
 
+def model_rows() -> Iterator[Row]:
+    for name, metric in (("a turn", "p50_us"), ("first text", "first_us")):
+        for case, title in (("chat", "chat completions"), ("messages", "messages")):
+            limit = f"models/raw-{case}"
+            yield Row(f"limit: the official SDK, {title}, {name}", limit, metric)
+            yield Row(f"Loom, {title}, {name}", f"models/{case}", metric, limit, at_most(1.5, 1.2))
+        yield Row(
+            f"Loom, llm:generate through the runtime, {name}", "models/runtime", metric,
+            "models/raw-chat",
+        )  # fmt: skip
+
+
 BUSES = ("autogen-core", "aiopubsub", "bubus", "loom-agent")
 
 GROUPS = (
@@ -255,6 +267,11 @@ GROUPS = (
             Row("Loom, faiss, among 1,600", "vectors/faiss-session", "p50_us", "vectors/raw-faiss"),
         ),
         "One query after the other, in one thread; median.",
+    ),
+    Group(
+        "models",
+        "A model's turn of 40 parts, one after the other; the model itself takes no time",
+        tuple(model_rows()),
     ),
     *BRIDGE,
 )  # fmt: skip

@@ -40,8 +40,10 @@ def messages_body(endpoint: Endpoint, request: ModelRequest) -> dict[str, Any]:
 
 
 def _options(endpoint: Endpoint) -> dict[str, Any]:
-    """What is sent as it is. These models choose their own temperature: the protocol has no word
-    for one any more, so only the owner can send it, to an endpoint that takes it.
+    """What is sent as it is.
+
+    These models choose their own temperature: the protocol has no word for one any more, so only
+    the owner can send it, to an endpoint that takes it.
     """
     if endpoint.temperature is None:
         return endpoint.options

@@ -46,8 +46,12 @@ class Connection:
         return self._client
 
     @contextmanager
-    def translated(self, malformed: tuple[type[Exception], ...]) -> Iterator[None]:
-        """Turn what the SDK raises, and what is *malformed*, into a `ModelError`."""
+    def translated(self, *, is_reading: bool) -> Iterator[None]:
+        """Turn what the SDK raises, and what an answer without sense does, into a `ModelError`.
+
+        *is_reading*: the answer has begun.
+        """
+        malformed = MISSHAPED if is_reading else UNREADABLE
         try:
             yield
         except ModelError:
@@ -55,7 +59,7 @@ class Connection:
         except malformed as error:
             raise self._error("MODEL_MALFORMED", error) from error
         except Exception as error:
-            if (found := self._of_sdk(error)) is None:
+            if (found := self._of_sdk(error, is_reading)) is None:
                 raise
             raise found from error
 
@@ -64,10 +68,11 @@ class Connection:
         if client is not None:
             await client.close()
 
-    def _of_sdk(self, error: Exception) -> ModelError | None:
+    def _of_sdk(self, error: Exception, is_reading: bool) -> ModelError | None:
         import anthropic
         import httpx2
 
+        broken = "MODEL_INTERRUPTED" if is_reading else "MODEL_UNAVAILABLE"
         if isinstance(error.__cause__, ModelError):
             return error.__cause__
         if isinstance(error, anthropic.APIStatusError):
@@ -78,13 +83,13 @@ class Connection:
         if isinstance(error, anthropic.APIResponseValidationError):
             return self._error("MODEL_MALFORMED", error)
         if isinstance(error, anthropic.APIConnectionError):
-            return self._error("MODEL_UNAVAILABLE", error.__cause__ or error)
+            return self._error(broken, error.__cause__ or error)
         if isinstance(error, anthropic.AnthropicError):
             return self._error("MODEL_UNAVAILABLE", error)
         if isinstance(error, httpx2.TimeoutException):
             return self._error("MODEL_TIMEOUT", "nothing came for too long")
         if isinstance(error, httpx2.HTTPError):
-            return self._error("MODEL_INTERRUPTED", error)
+            return self._error(broken, error)
         return None
 
     def _error(self, code: Any, what: BaseException | str) -> ModelError:

@@ -10,7 +10,7 @@ from loom.contracts import ModelPart, ModelRequest
 from loom.models import Endpoint
 
 from loom_plugin_anthropic.asking import messages_body
-from loom_plugin_anthropic.connection import MISSHAPED, UNREADABLE, Connection
+from loom_plugin_anthropic.connection import Connection
 from loom_plugin_anthropic.gathering import Gathered
 
 
@@ -25,7 +25,7 @@ class MessagesDriver:
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[ModelPart]]:
         client = await self._connection.client()
         body = messages_body(self._endpoint, request)
-        with self._connection.translated(UNREADABLE):
+        with self._connection.translated(is_reading=False):
             answer: Any = await client.messages.create(**body)
         gathered = Gathered(self._endpoint, request)
         if not self._endpoint.stream:
@@ -39,14 +39,14 @@ class MessagesDriver:
         await self._connection.aclose()
 
     async def _parts(self, answer: Any, gathered: Gathered) -> AsyncGenerator[ModelPart, None]:
-        with self._connection.translated(MISSHAPED):
+        with self._connection.translated(is_reading=True):
             async for event in answer:
                 for part in gathered.take(event):
                     yield part
             yield gathered.reply()
 
     async def _whole(self, answer: Any, gathered: Gathered) -> AsyncGenerator[ModelPart, None]:
-        with self._connection.translated(MISSHAPED):
+        with self._connection.translated(is_reading=True):
             for part in gathered.take_whole(answer):
                 yield part
             yield gathered.reply()

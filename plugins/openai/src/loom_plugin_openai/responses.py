@@ -21,7 +21,7 @@ from loom.contracts.models import FinishReason
 from loom.models import Endpoint, printable, read_call, wire_names
 
 from loom_plugin_openai.asking import responses_body
-from loom_plugin_openai.connection import MISSHAPED, UNREADABLE, Connection
+from loom_plugin_openai.connection import Connection
 
 TEXTS = ("response.output_text.delta", "response.refusal.delta")
 THOUGHTS = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
@@ -43,7 +43,7 @@ class ResponsesDriver:
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[ModelPart]]:
         client = await self._connection.client()
         body = responses_body(self._endpoint, request)
-        with self._connection.translated(UNREADABLE):
+        with self._connection.translated(is_reading=False):
             answer: Any = await client.responses.create(**body)
         names = wire_names(tool.name for tool in request.tools)
         if not self._endpoint.stream:
@@ -57,7 +57,7 @@ class ResponsesDriver:
         await self._connection.aclose()
 
     async def _parts(self, answer: Any, names: dict[str, str]) -> AsyncGenerator[ModelPart, None]:
-        with self._connection.translated(MISSHAPED):
+        with self._connection.translated(is_reading=True):
             async for event in answer:
                 if event.type in TEXTS:
                     yield TextDelta(event.delta)
@@ -72,7 +72,7 @@ class ResponsesDriver:
             raise ModelError(self._endpoint.name, "MODEL_INTERRUPTED", text)
 
     async def _whole(self, answer: Any, names: dict[str, str]) -> AsyncGenerator[ModelPart, None]:
-        with self._connection.translated(MISSHAPED):
+        with self._connection.translated(is_reading=True):
             if answer.status == "failed":
                 raise self._failure(answer)
             reply = self._reply(answer, names)

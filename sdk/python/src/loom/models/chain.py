@@ -50,6 +50,16 @@ class Endpoints:
             )  # fmt: skip
         return self._clients[name]
 
+    def outlook(self, name: str, request: ModelRequest) -> tuple[int, list[Endpoint]]:
+        """How many tokens *request* sends, and which endpoints may be asked, in order.
+
+        Raises:
+            ModelError: there is no endpoint *name*.
+        """
+        chain = self._chain(name)
+        tokens = max(client.counter.count_request(request) for client in chain)
+        return tokens, [client.endpoint for client in chain]
+
     @asynccontextmanager
     async def stream(
         self, name: str, request: ModelRequest, cause: Envelope | None = None

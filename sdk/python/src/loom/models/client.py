@@ -99,12 +99,13 @@ class Client:
         endpoint = self.endpoint
         try:
             asking = self._opened().stream(request)
-            async with asyncio.timeout(endpoint.timeout_sec):
+            deadline = asyncio.get_running_loop().time() + endpoint.total_sec
+            async with asyncio.timeout_at(deadline):
                 source = await stack.enter_async_context(asking)
-            parts = Parts(endpoint, request, source, permit, self.counter)
+            parts = Parts(endpoint, request, source, permit, self.counter, deadline)
             await parts.begin()
         except TimeoutError:
-            text = f"no answer within {endpoint.timeout_sec:g} s"
+            text = f"no answer within {endpoint.total_sec:g} s"
             permit.fail()
             raise ModelError(endpoint.name, "MODEL_TIMEOUT", text) from None
         except ModelError as error:

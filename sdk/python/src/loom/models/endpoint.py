@@ -46,7 +46,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     """None = what the endpoint prefers: some models take no other."""
     timeout_sec: Seconds = 60.0
-    """Seconds until the first part of an answer, and between two parts."""
+    """Seconds without a sign of the endpoint after which its driver gives up."""
+    total_sec: Seconds = 600.0
+    """Seconds that a whole answer may take."""
     context_window: Count = 0
     """Tokens of question and answer together; 0 = unknown."""
     input_price: Amount = 0.0

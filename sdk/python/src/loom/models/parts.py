@@ -29,12 +29,15 @@ class Parts:
         source: AsyncIterator[ModelPart],
         permit: Permit,
         counter: Counter,
+        deadline: float,
     ) -> None:
+        """*deadline* is a time of the event loop."""
         self._endpoint = endpoint
         self._request = request
         self._source = source
         self._permit = permit
         self._counter = counter
+        self._deadline = deadline
         self._texts: list[str] = []
         self._length = 0
         self._first: ModelPart | None = None
@@ -61,12 +64,12 @@ class Parts:
 
     async def _next(self) -> ModelPart:
         try:
-            async with asyncio.timeout(self._endpoint.timeout_sec):
+            async with asyncio.timeout_at(self._deadline):
                 part = await anext(self._source, None)
             return self._seen(part)
         except TimeoutError:
-            seconds = f"{self._endpoint.timeout_sec:g} s"
-            raise self._failed("MODEL_TIMEOUT", f"nothing came for {seconds}") from None
+            text = f"the answer was not complete after {self._endpoint.total_sec:g} s"
+            raise self._failed("MODEL_TIMEOUT", text) from None
         except ModelError as error:
             raise self._noted(error) from error.__cause__
 

@@ -11,7 +11,7 @@ Protocol = Literal["chat", "responses", "messages"]
 Finish = Literal["", "stop", "length", "tool_calls", "content_filter"]
 
 
-class Call(msgspec.Struct, frozen=True):
+class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tool that the model wants called, by its name on the wire."""
 
     name: str
@@ -21,7 +21,7 @@ class Call(msgspec.Struct, frozen=True):
     """Empty = `call_1`, `call_2`, …"""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One answer, or the way in which there is none."""
 
     text: str = ""
@@ -48,6 +48,8 @@ class Answer(msgspec.Struct, frozen=True):
     """Seconds before anything is sent."""
     pause: float = 0.0
     """Seconds before each part of a streamed answer, the first as well."""
+    eager: int = 0
+    """Parts that come without a pause before the others."""
     cut: int = -1
     """Parts after which the connection breaks; of an answer in one piece, half is sent."""
     ends_early: bool = False

@@ -140,7 +140,7 @@ class FakeModels:
                 if answer.ends_early:
                     break
                 line.cut()
-            await line.wait(answer.pause)
+            await line.wait(answer.pause if number >= answer.eager else 0.0)
             await line.send(chunk(part))
         await line.send(chunk(b""))
 
