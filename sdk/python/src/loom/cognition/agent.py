@@ -248,7 +248,7 @@ class CognitiveAgent:
         if self._shelf is not None:
             self._shelf.begin()
             if self._shelf.is_used or self.config.tool_form == "text":
-                local[READ] = self._shelf.tool()
+                local[READ] = self._shelf.tool
         return Hands(
             self.ctx,
             available=self._available,

@@ -49,6 +49,9 @@ class Shelf:
         self._log = log
         self._known: dict[str, tuple[str, frozenset[str]]] = {}
         self._is_tidy = False
+        hints = ToolHints(read_only=True, idempotent=True)
+        self.tool = Local(Capability(self._read, READ, "1.0", hints))
+        """`context:read`, for the model."""
 
     @property
     def is_used(self) -> bool:
@@ -81,11 +84,6 @@ class Shelf:
     def begin(self) -> None:
         """A run begins: what is too old goes when the next output comes."""
         self._is_tidy = False
-
-    def tool(self) -> Local:
-        """`context:read`, for the model."""
-        hints = ToolHints(read_only=True, idempotent=True)
-        return Local(Capability(self._read, READ, "1.0", hints))
 
     async def _read(
         self,

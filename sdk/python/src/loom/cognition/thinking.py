@@ -193,7 +193,7 @@ class Thinker:
         """Tell the model of tools that it has found, if there is room for them."""
         shelf = self._observer.shelf
         if shelf is not None and shelf.is_used:
-            self._hands.offer(READ, shelf.tool())
+            self._hands.offer(READ, shelf.tool)
         tools = self._hands.tools
         if len(tools) == len(self._tools):
             return
