@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,10 +36,8 @@ class StepReducer:
             return one_line(f"{tool}({brief(arguments)}) failed: {error}")
         reducer = self._reducers.get(tool) or self._reducers.get(tool.rpartition(":")[2])
         if reducer is not None:
-            try:
-                return one_line(reducer(arguments, output))
-            except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-                pass  # the tool has this name, and another kind of output
+            with suppress(KeyError, TypeError, ValueError, AttributeError, IndexError):
+                return one_line(reducer(arguments, output))  # else its output is of another kind
         return one_line(f"{tool}({brief(arguments)}) → {_size(output)}")
 
 
