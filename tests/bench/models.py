@@ -114,7 +114,7 @@ async def measure(case: str, seconds: float) -> dict[str, float]:
         while perf_counter() < end or len(turns) < 2 * WARM:
             seen: list[float] = []
             began = perf_counter()
-            await ask(lambda seen=seen: seen or seen.append(perf_counter()))  # type: ignore[misc]  # mypy cannot see the default
+            await ask(lambda seen=seen: seen or seen.append(perf_counter()))
             turns.append(perf_counter() - began)
             firsts.append(seen[0] - began)
     return {"p50_us": median(turns[WARM:]), "first_us": median(firsts[WARM:])}

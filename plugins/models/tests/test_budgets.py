@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +120,49 @@ async def test_what_is_to_stay_here_reaches_no_remote_model(label: str) -> None:
     careful = {**remote, "fallback": ["fast"]}
     tables = {"remote": remote, "careful": careful}
     async with housed(thinker, tables=tables) as house:
-        assert await caused(house, work, labels=[label]) is None
+        with egress() as reached:
+            assert await caused(house, work, labels=[label]) is None
         (told,) = house.events.on("llm.call.completed")
         assert label in told.labels
+    assert reached, "the model on this machine was"
+    assert all(host in ("127.0.0.1", b"127.0.0.1") for host in reached), reached
+
+
+_recording: list[list[Any]] = []
+
+
+def _record(event: str, arguments: tuple[Any, ...]) -> None:
+    """Note whom this process resolves or connects to."""
+    if _recording and event == "socket.connect" and isinstance(arguments[1], tuple):
+        _recording[-1].append(arguments[1][0])
+    elif _recording and event == "socket.getaddrinfo":
+        _recording[-1].append(arguments[0])
+
+
+sys.addaudithook(_record)
+
+
+@contextmanager
+def egress() -> Iterator[list[Any]]:
+    """Whom this process reaches for, by name or address."""
+    _recording.append([])
+    try:
+        yield _recording[-1]
+    finally:
+        _recording.pop()
+
+
+async def test_without_labels_the_recording_sees_the_remote_model() -> None:
+    remote = {"model": "m", "api_base": "http://models.invalid/v1", "retries": 0}
+
+    async def work(event: Envelope) -> None:
+        with pytest.raises(ModelError):
+            await LLMProvider.from_runtime(house.agent, "remote").generate("Hello")
+
+    async with housed(thinker, tables={"remote": remote}) as house:
+        with egress() as reached:
+            assert await caused(house, work) is None
+    assert {"models.invalid", b"models.invalid"} & set(reached)
 
 
 async def test_plugins_ask_through_the_service_and_the_cause_pays() -> None:

@@ -182,3 +182,16 @@ async def test_only_the_owner_asks_past_the_tool() -> None:
         answer = await house.runtime.host("cli").request("llm.ask", asked)
         assert answer.data["reply"]["content"] == "You said: Hello"
         assert len(house.models.requests) == 1
+
+
+async def test_a_listener_that_sleeps_holds_nobody_up_and_hears_all_in_the_end() -> None:
+    text = "0123456789" * 1000
+    async with housed([Answer(text, piece=1), "second"]) as house:
+        llm = LLMProvider.from_runtime(house.agent)
+        async with llm.stream(ModelRequest((Message("user", "Count"),))) as parts:
+            first = await anext(aiter(parts))
+            await wait_until(lambda: house.events.on("tool.call.completed"), 30.0)
+            assert await LLMProvider.from_runtime(house.agent).generate("x") == "second"
+            rest = [part async for part in parts]
+        said = [part.text for part in (first, *rest) if isinstance(part, TextDelta)]
+        assert "".join(said) == text

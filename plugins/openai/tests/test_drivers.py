@@ -6,7 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from loom.contracts import Message, ModelRequest, Thinking, ToolUse
+from loom.models import read_endpoint
 from loom.testing.models import DRIVER_CHECKS, Answer, Call, Check, FakeModels
+from loom_plugin_openai.asking import chat_body
 from openai import AsyncOpenAI
 from openai.lib.streaming.chat import ContentDeltaEvent
 
@@ -47,6 +50,22 @@ async def test_the_scripted_server_satisfies_the_official_sdk() -> None:
             response = await other.get_final_response()
         assert response.output_text == "Hello there."
         assert kinds[-1] == "response.completed"
+
+
+@pytest.mark.feature("LA-21")
+def test_thoughts_between_calls_go_back_where_there_is_a_place_for_them() -> None:
+    thought = Thinking("Look first.")
+    called = Message("assistant", calls=(ToolUse("c1", "fs:ls"),), thinking=(thought,))
+    asked = ModelRequest((called, Message("assistant", "Done.", thinking=(thought,))))
+    here = chat_body(read_endpoint("deepseek", {}), asked)["messages"]
+    assert [one.get("reasoning_content") for one in here] == ["Look first.", None]
+    assert "Look first." not in str(chat_body(read_endpoint("openai", {}), asked))
+
+
+def test_openai_itself_is_asked_in_its_own_words() -> None:
+    asked = ModelRequest((Message("user", "Hi"),), max_tokens=5)
+    assert chat_body(read_endpoint("openai", {}), asked)["max_completion_tokens"] == 5
+    assert chat_body(read_endpoint("deepseek", {}), asked)["max_tokens"] == 5
 
 
 def test_nothing_heavy_is_loaded_before_the_first_question() -> None:

@@ -93,6 +93,8 @@ def test_what_cannot_help_is_not_tried_again(status: int) -> None:
             await ask(endpoints)
         assert refused.value.is_final
         assert len(models.requests) == 1
+        is_unauthorized = endpoints.records()[0].state == "unauthorized"
+        assert is_unauthorized is (status in (401, 403))
 
     play([Answer(status=status)], act)
 

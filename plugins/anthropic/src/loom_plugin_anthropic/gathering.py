@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from loom.contracts import (
+    FinishReason,
     ModelError,
     ModelPart,
     ModelReply,
@@ -17,7 +18,6 @@ from loom.contracts import (
     ToolUse,
     Usage,
 )
-from loom.contracts.models import FinishReason
 from loom.models import Endpoint, read_call, wire_names
 
 from loom_plugin_anthropic.asking import REDACTED

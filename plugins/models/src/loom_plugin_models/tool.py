@@ -17,11 +17,11 @@ from loom.contracts import (
     ModelTool,
     TextDelta,
     ToolCall,
+    ToolChoice,
     ToolDescriptor,
     ToolError,
     ToolHints,
 )
-from loom.contracts.models import ToolChoice
 from loom.models import prompted
 from loom_kernel import Host
 

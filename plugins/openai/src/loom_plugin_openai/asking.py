@@ -18,7 +18,7 @@ def chat_body(endpoint: Endpoint, request: ModelRequest) -> dict[str, Any]:
     is_own = urlsplit(endpoint.api_base).hostname == OWN
     body = {
         "model": request.model or endpoint.model,
-        "messages": [_chat_message(message) for message in request.messages],
+        "messages": [_chat_message(message, is_own) for message in request.messages],
         "max_completion_tokens" if is_own else "max_tokens": _most(endpoint, request),
         "temperature": _warmth(endpoint, request),
         "stop": list(request.stop) or None,
@@ -79,7 +79,7 @@ def _tool(tool: ModelTool) -> dict[str, Any]:
     }
 
 
-def _chat_message(message: Message) -> dict[str, Any]:
+def _chat_message(message: Message, is_own: bool) -> dict[str, Any]:
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.call_id, "content": said_of(message)}
     if not message.calls:
@@ -87,7 +87,10 @@ def _chat_message(message: Message) -> dict[str, Any]:
     calls = [
         {"id": call.id, "type": "function", "function": _function(call)} for call in message.calls
     ]
-    return {"role": message.role, "content": message.content or None, "tool_calls": calls}
+    written = {"role": message.role, "content": message.content or None, "tool_calls": calls}
+    thought = "".join(one.text for one in message.thinking)
+    # Endpoints of models that think between calls want that back; OpenAI's own has no such field.
+    return written | ({"reasoning_content": thought} if thought and not is_own else {})
 
 
 def _function(call: ToolUse) -> dict[str, str]:

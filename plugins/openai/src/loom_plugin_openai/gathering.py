@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from loom.contracts import (
+    FinishReason,
     ModelError,
     ModelPart,
     ModelReply,
@@ -16,7 +17,6 @@ from loom.contracts import (
     ThinkingDelta,
     Usage,
 )
-from loom.contracts.models import FinishReason
 from loom.models import Endpoint, read_call, wire_names
 
 FINISHES: dict[str, FinishReason] = {
@@ -80,7 +80,9 @@ class Gathered:
             text = "the answer ended before it was complete"
             raise ModelError(self._endpoint.name, "MODEL_INTERRUPTED", text)
         calls = tuple(
-            read_call(call.id or f"call_{number}", call.name, call.arguments, self._names)
+            read_call(
+                call.id or f"call_{number}_{self._id[-20:]}", call.name, call.arguments, self._names
+            )
             for number, call in enumerate(self._calls.values(), 1)
         )
         thought = "".join(self._thoughts)

@@ -86,7 +86,7 @@ class Client:
             raise ModelError(
                 self.endpoint.name, "MODEL_CIRCUIT_OPEN",
                 f"it failed too often and is left alone for {left:.0f} s",
-                is_final=True, retry_after=left,
+                retry_after=left,
             )  # fmt: skip
         async with AsyncExitStack() as own:
             own.callback(permit.close)

@@ -13,6 +13,7 @@ from loom.contracts import Message, ModelRequest
 PER_MESSAGE = 8
 """Tokens that mark where a message begins and ends, and whose it is."""
 PER_TOOL = 16
+_VOWELS = re.compile("[aeiouy]", re.IGNORECASE)
 _PIECES = re.compile(r"[A-Za-z]{1,30}|\d{1,30}|\s{1,64}|[^\sA-Za-z\d]{1,30}", re.ASCII)
 """No piece is long: their counts are remembered."""
 
@@ -20,8 +21,9 @@ _PIECES = re.compile(r"[A-Za-z]{1,30}|\d{1,30}|\s{1,64}|[^\sA-Za-z\d]{1,30}", re
 def estimate(text: str) -> int:
     """Tokens of *text*, on the high side for the byte-pair vocabularies of today's models.
 
-    A word counts one for each begun three letters, a digit one, a mark one, other scripts one
-    for a letter of two bytes and two for a longer one; spaces beside a word are the word's.
+    A word counts one for each begun three letters (more if it is none), a digit one, a mark one,
+    other scripts one for a letter of two bytes and two for a longer one. Held against cl100k_base
+    and o200k_base, prose and code come out 1.3 to 2 times too high, and noise about right.
     """
     return sum(map(_tokens, _PIECES.findall(text)))
 
@@ -50,13 +52,21 @@ def _of_message(message: Message) -> int:
 def _tokens(piece: str) -> int:
     first = piece[0]
     if first.isspace():
-        return (len(piece) + 2) // 4
+        return 0 if piece == " " else 1 + len(piece) // 4
     if "0" <= first <= "9":
         return len(piece)
     if first.isascii() and first.isalpha():
-        wild = sum(one.isupper() for one in piece[1:])
-        return (len(piece) + 2) // 3 + wild // 2
+        return _of_word(piece)
     return sum(1 if ord(one) < 0x800 else 2 if ord(one) < 0x10000 else 4 for one in piece)
+
+
+def _of_word(word: str) -> int:
+    """What no vocabulary has as a word (a key, a hash, a name of many parts) falls into more."""
+    length = len(word)
+    wild = sum(map(str.isupper, word[1:])) // 2
+    vowels = len(_VOWELS.findall(word))
+    is_word = length <= 3 or (length <= 16 and vowels * 4 >= length)
+    return wild + (-(-length // 3) if is_word else math.ceil(length * 0.6))
 
 
 class Counter:

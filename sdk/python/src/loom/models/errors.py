@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from loom.contracts import ModelError
-from loom.contracts.models import ModelErrorCode
+from loom.contracts import ModelError, ModelErrorCode
 from loom.models.endpoint import Endpoint
 
 LONGEST = 500

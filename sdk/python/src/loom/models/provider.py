@@ -16,9 +16,9 @@ from loom.contracts import (
     ModelReply,
     ModelRequest,
     TextDelta,
+    ToolChoice,
     Usage,
 )
-from loom.contracts.models import ToolChoice
 from loom.models.chain import Endpoints, read_endpoints
 from loom.models.endpoint import Endpoint
 from loom.models.environment import chosen_preset, from_environment

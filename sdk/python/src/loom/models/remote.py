@@ -15,6 +15,7 @@ from loom.context import call_tool
 from loom.contracts import (
     BudgetExceeded,
     ModelError,
+    ModelErrorCode,
     ModelPart,
     ModelRecord,
     ModelReply,
@@ -26,7 +27,6 @@ from loom.contracts import (
     ToolResult,
     read,
 )
-from loom.contracts.models import ModelErrorCode
 from loom.models.counting import estimate
 
 TOOL = "llm:generate"
@@ -65,7 +65,10 @@ class Remote:
             self._record = await self._found()
         arguments = {**_arguments(request, self._name), "stream": True}
         call = ToolCall(TOOL, arguments, str(uuid4()), timeout=PATIENCE)
-        news = self._host.subscribe(PROGRESS, name=f"{TOOL}:{call.id}", capacity=4096)
+        # What is lost here is told by the result; nobody's progress waits for a slow listener.
+        news = self._host.subscribe(
+            PROGRESS, name=f"{TOOL}:{call.id}", qos="realtime", capacity=4096
+        )
         calling = self._host.spawn(_called(self._host, call, current.get()), f"{TOOL}/{call.id}")
         calling.add_done_callback(lambda _: news.close())
         try:
