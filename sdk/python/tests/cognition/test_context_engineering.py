@@ -407,6 +407,31 @@ async def test_a_window_that_is_told_with_the_first_answer_counts_from_then_on(
     assert mind.prompt(0).count("Chapter") > mind.prompt(1).count("Chapter") > 0
 
 
+@pytest.mark.anyio
+@pytest.mark.feature("COG-07")
+async def test_a_model_that_counts_more_than_was_thought_is_told_less(stage: Stage) -> None:
+    async def read(call: ToolCall) -> Any:
+        return "short words " * 300
+
+    await stage.offer("fs:read_file", read)
+    mind = ScriptedMind(
+        *(call(use("fs:read_file", f"c{n}", path="a")) for n in range(6)), say("done"),
+        window=4_000,
+    )  # fmt: skip
+    pieces = [f"Chapter {n}: " + "words about soup " * 20 for n in range(10)]
+
+    def learns(request: Any) -> Any:
+        mind.factor = 2
+        return call(use("fs:read_file", "first", path="a"))
+
+    mind.lines.insert(0, learns)
+    assert (await stage.thinker(mind).run("What?", pieces)).success
+    exact = TokenWindow(4_000, None, mind.count_tokens)
+    for request in mind.requests[1:]:
+        taken = exact.of_messages(request.messages) + exact.of_tools(request.tools)
+        assert taken <= exact.room
+
+
 def test_virtual_time_is_all_that_cleanup_goes_by(tmp_path: Path) -> None:
     async def main() -> None:
         clock = VirtualClock()

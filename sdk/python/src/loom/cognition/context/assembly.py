@@ -111,13 +111,12 @@ class Prompt:
         self._free = room - window.of_messages([*self._before, fixed[1]])
 
     def fit(self, size: int) -> None:
-        """The window turned out to have *size* tokens (0 = still not known).
+        """An answer came: *size* (0 = not known) and the counting may be others now.
 
         Raises:
-            WindowTooSmall: that is too small.
+            WindowTooSmall: what must be in every prompt has no room any more.
         """
-        if size and size != self._window.size:
-            self._window.resize(size)
+        if self._window.renew(size):
             self.offer(self._tools)
 
     def messages(self, turns: Sequence[Turn], then: str = "") -> tuple[Message, ...]:

@@ -17,6 +17,9 @@ OF_CALL = 12
 KEPT = 2_048
 """Counts that are remembered: a prompt says most of the last one again."""
 
+PROBE = "as many tokens as before, " * 40
+"""Shows whether the same text counts as it did."""
+
 _encode = msgspec.json.encode
 
 
@@ -28,13 +31,25 @@ class TokenWindow:
         self._wanted = reserve
         self._count = count
         self._known: dict[str, int] = {}
-        self.resize(size)
+        self._probed = count(PROBE)
+        self._resize(size or UNKNOWN)
 
-    def resize(self, size: int) -> None:
-        """The window is *size* now: some models say it only with an answer."""
-        self.size = size or UNKNOWN
-        wanted = self._wanted or min(4_096, self.size // 4)
-        self.reserve = min(wanted, self.size // 2)
+    def renew(self, size: int) -> bool:
+        """Whether prompts have to be made anew: *size* (0 = not known) or the counting changed.
+
+        Some models say the size of their window, or how they count, only with an answer.
+        """
+        probed = self._count(PROBE)
+        if size in (0, self.size) and probed == self._probed:
+            return False
+        self._known.clear()
+        self._probed = probed
+        self._resize(size or self.size)
+        return True
+
+    def _resize(self, size: int) -> None:
+        self.size = size
+        self.reserve = min(self._wanted or min(4_096, size // 4), size // 2)
         """Tokens that are kept free for the answer."""
 
     @property
