@@ -73,7 +73,7 @@ class CognitiveAgent:
         self.ctx = ctx
         self.llm = llm
         self.config = config or CognitiveConfig()
-        self.memory = memory or WorkingMemory()
+        self.memory = WorkingMemory() if memory is None else memory
         """What was asked and answered; later runs are told of it."""
         self.stats = CognitiveStats()
         self.reducer = reducer or StepReducer()
