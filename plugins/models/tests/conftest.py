@@ -43,4 +43,5 @@ async def housed(
 
 def thinker(asked: Asked) -> Answer:
     """An answer with thoughts that repeats the question."""
-    return Answer(f"You said: {asked.prompt}", thinking="Let me repeat.", tokens=(30, 7))
+    text = f"You said: {asked.prompt}"
+    return Answer(text, thinking="Let me repeat.", tokens=(30, 7), pause=0.01)

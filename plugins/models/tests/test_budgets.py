@@ -186,7 +186,7 @@ async def test_each_question_is_in_the_audit() -> None:
             text for file in house.runtime.paths.state.rglob("*audit*") for text in lines(file)
         ]
         (entry,) = [one for one in written if one["event"] == "llm.call.completed"]
-        assert entry["what"] == "fast"
+        assert (entry["who"], entry["what"]) == ("ada", "fast")
         assert entry["details"]["gen_ai.usage.output_tokens"] == 7
 
 

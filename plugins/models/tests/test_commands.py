@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,17 +18,24 @@ from tests.e2e.instance import Instance
 SCRIPT = [{"text": "Hello there.", "tokens": [3, 4]}, "\x1b[31mred", {"status": 401}]
 
 
+@contextmanager
+def serving(script: Sequence[Any]) -> Iterator[str]:
+    """The address of `python -m loom.testing.models` with *script*."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(script, file)
+        file.flush()
+        command = [sys.executable, "-m", "loom.testing.models", "--port", "0", "--script"]
+        with subprocess.Popen([*command, file.name], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            yield line.split(";")[0].split()[-1]
+            process.terminate()
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    """The address of `python -m loom.testing.models` with a script."""
-    file = tmp_path / "script.json"
-    file.write_text(json.dumps(SCRIPT))
-    command = [sys.executable, "-m", "loom.testing.models", "--port", "0", "--script", str(file)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        yield line.split(";")[0].split()[-1]
-        process.terminate()
+def server() -> Iterator[str]:
+    with serving(SCRIPT) as url:
+        yield url
 
 
 def test_an_owner_lists_and_asks(tmp_path: Path, server: str) -> None:

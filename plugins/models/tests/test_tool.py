@@ -39,6 +39,7 @@ async def test_any_agent_obtains_text_through_the_runtime() -> None:
         (told,) = house.events.on("llm.call.completed")
         assert told.data["gen_ai.usage.input_tokens"] == 30
         assert told.data["gen_ai.request.model"] == "m"
+        assert told.data["gen_ai.agent.id"] == "ada"
         assert told.data["gen_ai.response.finish_reasons"] == ["stop"]
         assert "Hello" not in str(told.data), "what was said is not told"
         assert not house.events.on("tool.call.progressed"), "nobody asked for it"
@@ -90,6 +91,7 @@ async def check_provider(llm: LLMProvider) -> None:
     asked = ModelRequest((Message("user", "Hello, dear model"),))
     async with llm.stream(asked) as parts:
         got = [part async for part in parts]
+    assert sum(isinstance(part, TextDelta) for part in got) > 1, "it comes as it is said"
     said = "".join(part.text for part in got if isinstance(part, TextDelta))
     thought = "".join(part.text for part in got if isinstance(part, ThinkingDelta))
     reply = got[-1]

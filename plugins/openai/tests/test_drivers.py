@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from loom.contracts import Message, ModelRequest, Thinking, ToolUse
+from loom import LLMProvider
+from loom.contracts import Message, ModelError, ModelRequest, Thinking, ToolUse
 from loom.models import read_endpoint
 from loom.testing.models import DRIVER_CHECKS, Answer, Call, Check, FakeModels
 from loom_plugin_openai.asking import chat_body
@@ -50,6 +51,27 @@ async def test_the_scripted_server_satisfies_the_official_sdk() -> None:
             response = await other.get_final_response()
         assert response.output_text == "Hello there."
         assert kinds[-1] == "response.completed"
+
+
+async def test_an_endpoint_that_speaks_less_than_the_whole_is_understood() -> None:
+    said = '{"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}'
+    calls = '{"choices": [{"delta": {"tool_calls": [{"function": {"name": "f"}}]}}]}'
+    script = [Answer(raw=text, cut=1, ends_early=True) for text in (said, calls)]
+    whole = '{"choices": [{"delta": {"tool_calls": [{"function": {"name": "f"}}]}, '
+    script.append(Answer(raw=whole + '"finish_reason": "stop"}]}', cut=2, ends_early=True))
+    script.append(Answer(raw='{"choices": [{"message": {"content": "Ho"}}], "usage": {}}'))
+    async with FakeModels(script) as models:
+        table = {"model": "m", "api_base": models.url, "retries": 0}
+        config = {"llm": {"x": table, "y": {**table, "stream": False}}}
+        async with LLMProvider.from_config(None, "x", config) as llm:
+            assert await llm.generate("x") == "Hi"
+            with pytest.raises(ModelError, match="MODEL_INTERRUPTED"):
+                await llm.generate("x")
+            reply = await llm.chat([Message("user", "x")])
+            assert [call.name for call in reply.calls] == ["f", "f"]
+            assert reply.finish == "tool_calls"
+        async with LLMProvider.from_config(None, "y", config) as llm:
+            assert await llm.generate("x") == "Ho"
 
 
 @pytest.mark.feature("LA-21")

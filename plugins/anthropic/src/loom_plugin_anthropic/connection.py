@@ -35,8 +35,8 @@ class Connection:
         """
         key = self.endpoint.key()
         if self._client is None:
-            anthropic: Any = await asyncio.to_thread(import_module, "anthropic")
-            self._client = anthropic.AsyncAnthropic(
+            sdk: Any = await asyncio.to_thread(import_module, "anthropic")
+            self._client = self._client or sdk.AsyncAnthropic(
                 base_url=self.endpoint.api_base.rstrip("/").removesuffix("/v1"),
                 api_key=key or "-",
                 max_retries=0,

@@ -64,7 +64,7 @@ class Gathered:
                 yield from self._add(self._blocks[event.index], event.delta)
             case "message_delta":
                 self._finish = event.delta.stop_reason or self._finish
-                self._count(event.usage)
+                self._count(getattr(event, "usage", None))
             case "message_stop":
                 self._is_over = True
 
@@ -99,15 +99,15 @@ class Gathered:
         )
 
     def _begin(self, message: Any) -> None:
-        self._id = message.id or ""
-        self._model = message.model or ""
-        self._count(message.usage)
+        self._id = getattr(message, "id", None) or ""
+        self._model = getattr(message, "model", None) or ""
+        self._count(getattr(message, "usage", None))
 
     def _open(self, index: int, begun: Any) -> Iterator[ModelPart]:
         block = self._blocks[index] = _Block(begun.type)
         match begun.type:
             case "thinking":
-                yield from self._think(block, begun.thinking, begun.signature)
+                yield from self._think(block, begun.thinking, getattr(begun, "signature", ""))
             case "redacted_thinking":
                 block.type, block.seal = "thinking", f"{REDACTED}{begun.data}"
             case "text":
@@ -152,7 +152,7 @@ class Gathered:
         known = self._usage
         self._usage = Usage(
             (fresh + cached + made) or known.input_tokens,
-            told.output_tokens or known.output_tokens,
+            getattr(told, "output_tokens", None) or known.output_tokens,
             cached or known.cached_tokens,
         )
 

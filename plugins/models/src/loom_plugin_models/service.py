@@ -50,14 +50,15 @@ class Service:
 
     @asynccontextmanager
     async def stream(
-        self, name: str, request: ModelRequest, cause: Envelope | None = None
+        self, name: str, request: ModelRequest, cause: Envelope | None = None, who: str = ""
     ) -> AsyncIterator[AsyncIterator[ModelPart]]:
+        """See `loom.contracts.Models`; *who* asks, if that is not the sender of *cause*."""
         cause = cause or current.get()
         name = name or self._default
         asked, chain = self._endpoints.outlook(name, request)
         purse = Purse(self._host, cause)
         allowed = purse.take(request, asked, chain)
-        call = _Call(self._host, cause, chain, asked)
+        call = _Call(self._host, cause, chain, asked, who)
         try:
             async with self._endpoints.stream(name, allowed, cause) as parts:
                 yield _Watched(parts, call)
@@ -89,12 +90,13 @@ class _Call:
     """One question: what it took, and what is told of it."""
 
     def __init__(
-        self, host: Host, cause: Envelope | None, chain: list[Endpoint], asked: int
+        self, host: Host, cause: Envelope | None, chain: list[Endpoint], asked: int, who: str
     ) -> None:
         self.usage = Usage()
         self.is_answered = False
         self._host = host
         self._cause = cause
+        self._who = who or (cause.sender if cause is not None else "")
         self._chain = {endpoint.name: endpoint for endpoint in chain}
         self._first = chain[0]
         self._asked = asked
@@ -128,8 +130,8 @@ class _Call:
         }
 
     def _tell(self, topic: str, told: dict[str, Any]) -> None:
-        who = self._cause.sender if self._cause is not None else ""
-        self._audit(topic, who, told["loom.endpoint"], **told)
+        told["gen_ai.agent.id"] = self._who
+        self._audit(topic, self._who, told["loom.endpoint"], **told)
         token = current.set(self._cause)
         try:
             self._host.publish_nowait(topic, told)

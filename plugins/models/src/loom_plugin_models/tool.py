@@ -64,14 +64,15 @@ GENERATE = ToolDescriptor(
                 "description": "JSON Schema that the answer has to fit",
             },
             "stream": {
-                "type": "boolean",
-                "description": "Tell the answer on tool.call.progressed while it comes",
+                **_TEXT,
+                "description": "A name: tell the answer on tool.call.progressed under this mark",
             },
         },
         "additionalProperties": False,
     },
     timeout=600.0,
-    hints=ToolHints(read_only=True),
+    # It costs, so a journal keeps what came of it; a question may be asked twice all the same.
+    hints=ToolHints(idempotent=True),
 )
 
 _CODES: dict[str, ErrorCode] = {
@@ -97,7 +98,7 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     schema: dict[str, Any] | None = None
-    stream: bool = False
+    stream: str = ""
 
     @property
     def request(self) -> ModelRequest:
@@ -154,14 +155,17 @@ async def _answered(
 ) -> ModelReply:
     """The reply; its parts are told on the way, if they are wanted."""
     told = {"text": 0, "thinking": 0}
-    async with service.stream(arguments.model, arguments.request) as parts:
+    asked = service.stream(arguments.model, arguments.request, who=call.caller)
+    async with asked as parts:
         async for part in parts:
             if isinstance(part, ModelReply):
                 return part
             if arguments.stream:
                 kind = "text" if isinstance(part, TextDelta) else "thinking"
                 told[kind] += len(part.text)
-                await provider.progress(call, told[kind], message=part.text, kind=kind)
+                await provider.progress(
+                    call, told[kind], message=part.text, kind=kind, mark=arguments.stream
+                )
                 await asyncio.sleep(0)  # many parts may be there at once: each is heard now
     raise ModelError(arguments.model, "MODEL_INTERRUPTED", "the answer has no end")
 

@@ -35,8 +35,8 @@ class Connection:
         """
         key = self.endpoint.key()
         if self._client is None:
-            openai: Any = await asyncio.to_thread(import_module, "openai")
-            self._client = openai.AsyncOpenAI(
+            sdk: Any = await asyncio.to_thread(import_module, "openai")
+            self._client = self._client or sdk.AsyncOpenAI(
                 base_url=self.endpoint.api_base,
                 api_key=key or "-",
                 max_retries=0,

@@ -45,7 +45,7 @@ class Gathered:
         self._names = wire_names(tool.name for tool in request.tools)
         self._texts: list[str] = []
         self._thoughts: list[str] = []
-        self._calls: dict[Any, _Written] = {}
+        self._calls: dict[int, _Written] = {}
         self._finish = ""
         self._usage = Usage()
         self._id = ""
@@ -55,19 +55,19 @@ class Gathered:
         """What is new in *chunk*."""
         self._note(chunk)
         for choice in chunk.choices or ():
-            self._finish = choice.finish_reason or self._finish
-            if choice.delta is not None:
-                yield from self._said(choice.delta)
-                for number, call in enumerate(choice.delta.tool_calls or ()):
-                    self._add(number if call.index is None else call.index, call)
+            self._finish = _get(choice, "finish_reason", self._finish)
+            if delta := _get(choice, "delta", None):
+                yield from self._said(delta)
+                for call in _get(delta, "tool_calls", ()):
+                    self._add(self._place(call), call)
 
     def take_whole(self, completion: Any) -> Iterator[ModelPart]:
         """What is in a *completion* that came in one piece."""
         self._note(completion)
         choice = completion.choices[0]
-        self._finish = choice.finish_reason or "stop"
+        self._finish = _get(choice, "finish_reason", "stop")
         yield from self._said(choice.message)
-        for number, call in enumerate(choice.message.tool_calls or ()):
+        for number, call in enumerate(_get(choice.message, "tool_calls", ())):
             self._add(number, call)
 
     def reply(self) -> ModelReply:
@@ -97,34 +97,47 @@ class Gathered:
         )
 
     def _note(self, answer: Any) -> None:
-        self._id = answer.id or self._id
-        self._model = answer.model or self._model
-        if answer.usage is not None:
-            self._usage = _usage(answer.usage)
+        self._id = _get(answer, "id", self._id)
+        self._model = _get(answer, "model", self._model)
+        if told := _get(answer, "usage", None):
+            self._usage = _usage(told)
 
     def _said(self, delta: Any) -> Iterator[ModelPart]:
-        thought = next((found for name in THOUGHTS if (found := getattr(delta, name, None))), "")
+        thought = next((found for name in THOUGHTS if (found := _get(delta, name, ""))), "")
         if thought:
             self._thoughts.append(thought)
             yield ThinkingDelta(thought)
-        text = delta.content or getattr(delta, "refusal", None)
-        if text:
+        if text := _get(delta, "content", "") or _get(delta, "refusal", ""):
             self._texts.append(text)
             yield TextDelta(text)
 
-    def _add(self, key: Any, call: Any) -> None:
-        written = self._calls.setdefault(key, _Written())
-        written.id = call.id or written.id
-        if call.function is not None:
-            written.name = call.function.name or written.name
-            written.arguments += call.function.arguments or ""
+    def _place(self, call: Any) -> int:
+        """Which call this is a part of: some endpoints send whole ones, without a number."""
+        index: int | None = getattr(call, "index", None)
+        if index is not None:
+            return index
+        begins = _get(call, "id", "") or _get(_get(call, "function", None), "name", "")
+        return len(self._calls) - (0 if begins or not self._calls else 1)
+
+    def _add(self, place: int, call: Any) -> None:
+        written = self._calls.setdefault(place, _Written())
+        written.id = _get(call, "id", written.id)
+        if function := _get(call, "function", None):
+            written.name = _get(function, "name", written.name)
+            written.arguments += _get(function, "arguments", "")
 
 
 def _usage(told: Any) -> Usage:
-    asked, said = told.prompt_tokens_details, told.completion_tokens_details
+    asked = _get(told, "prompt_tokens_details", None)
+    said = _get(told, "completion_tokens_details", None)
     return Usage(
-        told.prompt_tokens or 0,
-        told.completion_tokens or 0,
-        (asked.cached_tokens or 0) if asked is not None else 0,
-        (said.reasoning_tokens or 0) if said is not None else 0,
+        _get(told, "prompt_tokens", 0),
+        _get(told, "completion_tokens", 0),
+        _get(asked, "cached_tokens", 0),
+        _get(said, "reasoning_tokens", 0),
     )
+
+
+def _get(record: Any, name: str, default: Any) -> Any:
+    """A field of *record*; *default* if it is empty or missing: many speak less than the whole."""
+    return getattr(record, name, None) or default

@@ -85,9 +85,10 @@ class ToolProvider:
         total: float = 0.0,
         message: str = "",
         kind: str = "",
+        mark: str = "",
     ) -> None:
         """Tell whoever listens how far *call* has come."""
-        news = ToolProgress(call.id, call.name, done, total, message, kind)
+        news = ToolProgress(call.id, call.name, done, total, message, kind, call.caller, mark)
         await self._host.publish("tool.call.progressed", news, subject=call.id)
 
     async def withdraw(self) -> None:

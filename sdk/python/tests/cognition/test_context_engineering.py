@@ -222,7 +222,11 @@ async def test_a_model_reads_a_long_output_in_full_once_then_in_parts(
     assert second.output.startswith("43: line 42 of a long text")
     assert third.error == "INVALID_PARAMS"
     assert len(list((tmp_path / ".loom/cache").iterdir())) == 1
-    assert result.steps[0].actions[0].reference
+    reference = result.steps[0].actions[0].reference
+    assert thinker.memory.get_recent(1)[0].labels == {"private"}
+    thinker.memory.clear()
+    mind.lines = [call(use("context:read", reference=reference)), say("again")]
+    await thinker.run("And what is at the beginning?")
     assert thinker.memory.get_recent(1)[0].labels == {"private"}
 
 

@@ -145,6 +145,7 @@ async def test_hostile_models_come_to_an_end_and_harm_nothing(scene: Scene, kind
             assert result.iterations <= model.steps + 1, name
             assert result.success is (result.error is None), name
             assert len(result.answer) <= 300_000, name
+            assert all(len(step.actions) <= 32 for step in result.steps), name
             assert _is_expected(model, result), (name, result.error)
         scene.assert_unharmed()
 

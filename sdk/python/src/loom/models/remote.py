@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from itertools import count
 from typing import Any, Self, cast
 from uuid import uuid4
 
@@ -35,6 +36,9 @@ PROGRESS = "tool.call.progressed"
 PATIENCE = 600.0
 """Seconds that one answer may take."""
 
+_open: set[tuple[str, str]] = set()
+"""Callers and marks of the questions that this process waits for."""
+
 
 class Remote:
     """See `loom.models.provider.Source`."""
@@ -63,19 +67,22 @@ class Remote:
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[ModelPart]]:
         if self._record is None:
             self._record = await self._found()
-        arguments = {**_arguments(request, self._name), "stream": True}
-        call = ToolCall(TOOL, arguments, str(uuid4()), timeout=PATIENCE)
-        # What is lost here is told by the result; nobody's progress waits for a slow listener.
-        news = self._host.subscribe(
-            PROGRESS, name=f"{TOOL}:{call.id}", qos="realtime", capacity=4096
-        )
-        calling = self._host.spawn(_called(self._host, call, current.get()), f"{TOOL}/{call.id}")
-        calling.add_done_callback(lambda _: news.close())
-        try:
-            yield _Parts(self._name, call.id, news, calling)
-        finally:
-            calling.cancel()
-            news.close()
+        with _marked(self._host.name) as mark:
+            arguments = {**_arguments(request, self._name), "stream": mark}
+            # Its id is the broker's: if a journal runs, the answer is known when the event that is
+            # handled comes again, and nobody pays for it twice.
+            call = ToolCall(TOOL, arguments, timeout=PATIENCE)
+            # What is lost here is told by the result; nobody's progress waits for a slow listener.
+            news = self._host.subscribe(
+                PROGRESS, name=f"{TOOL}:{mark}", qos="realtime", capacity=4096
+            )
+            calling = self._host.spawn(_called(self._host, call, current.get()), f"{TOOL}/{mark}")
+            calling.add_done_callback(lambda _: news.close())
+            try:
+                yield _Parts(self._name, (self._host.name, mark), news, calling)
+            finally:
+                calling.cancel()
+                news.close()
 
     async def aclose(self) -> None:
         """Nothing is held."""
@@ -106,12 +113,13 @@ class _Parts:
     def __init__(
         self,
         name: str,
-        id: str,
+        key: tuple[str, str],
         news: Subscription,
         calling: asyncio.Task[tuple[ToolResult, frozenset[str]]],
     ) -> None:
         self._name = name
-        self._id = id
+        self._key = key
+        """Caller and mark."""
         self._news = news
         self._calling = calling
         self._told = {"text": 0, "thinking": 0}
@@ -127,7 +135,7 @@ class _Parts:
             event = await self._news.receive()
             if event is None:
                 self._left = self._rest(await self._calling)
-            elif event.subject == self._id and (part := self._read(read(event, ToolProgress))):
+            elif (part := self._read(read(event, ToolProgress))) is not None:
                 return part
         if not self._left:
             raise StopAsyncIteration
@@ -135,6 +143,8 @@ class _Parts:
 
     def _read(self, news: ToolProgress) -> ModelPart | None:
         """The part that *news* tells; None if some before it was lost: then the end tells all."""
+        if (news.caller, news.mark) != self._key:
+            return None
         told = self._told.get(news.kind, -1)
         if int(news.done) - len(news.message) != told:
             return None
@@ -154,6 +164,19 @@ class _Parts:
         text = reply.content[self._told["text"] :]
         rest: list[ModelPart] = [ThinkingDelta(thought)] if thought else []
         return [*rest, *([TextDelta(text)] if text else []), reply]
+
+
+@contextmanager
+def _marked(caller: str) -> Iterator[str]:
+    """A name for one question of *caller*: the same one when what it handles comes again."""
+    cause = current.get()
+    numbers = (f"{cause.id}/{number}" if cause else str(uuid4()) for number in count())
+    mark = next(mark for mark in numbers if (caller, mark) not in _open)
+    _open.add((caller, mark))
+    try:
+        yield mark
+    finally:
+        _open.discard((caller, mark))
 
 
 async def _called(
