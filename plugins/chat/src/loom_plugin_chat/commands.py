@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import FrameType
 
 import click
 from loom.instance import (
@@ -22,15 +24,13 @@ from loom_plugin_chat.channel import Channel
 from loom_plugin_chat.screen import Screen
 from loom_plugin_chat.talk import Talk
 
-PATIENCE = 30.0
-"""Seconds that the agent has to be there."""
-
 
 @click.command()
 @click.argument("folder", required=False, type=click.Path(), metavar="[DIR]")
 @click.option("--agent", "-i", default="assistant", show_default=True, help="With whom.")
 @click.option("--session", "-s", default="main", show_default=True, help="Which conversation.")
 @click.option("--once", "text", metavar="TEXT", help="Ask this, print the answer, and end.")
+@click.option("--patience", default=30.0, show_default=True, help="Seconds to wait for the agent.")
 @click.option("--state", type=click.Path(path_type=Path), help="State folder, not the usual.")
 @json_option
 def chat(
@@ -38,6 +38,7 @@ def chat(
     agent: str,
     session: str,
     text: str | None,
+    patience: float,
     state: Path | None,
     as_json: bool,
 ) -> None:
@@ -55,11 +56,13 @@ def chat(
     echo 'What is new?' | loom chat --session news --json
     """
     paths = find_instance(folder, state)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
     is_ours = not lock_holder(paths.state)
     if is_ours:
         _loom(folder, state, "up")
     try:
-        talk = Talk(_reached(paths, agent, session), Screen(as_json=as_json))
+        talk = Talk(_reached(paths, agent, session, patience), Screen(as_json=as_json))
         talk.open()
         if text is not None:
             if not talk.once(text):
@@ -72,10 +75,15 @@ def chat(
             _loom(folder, state, "down")
 
 
-def _reached(paths: Paths, agent: str, session: str) -> Channel:
+def _leave(number: int, _: FrameType | None) -> None:
+    """End in order what was asked to end: what was started here ends too."""
+    sys.exit(128 + number)
+
+
+def _reached(paths: Paths, agent: str, session: str, patience: float) -> Channel:
     """The channel, when the agent answers."""
     channel, clock = Channel(paths, agent, session), RealClock()
-    deadline, pause = clock.monotonic() + PATIENCE, threading.Event()
+    deadline, pause = clock.monotonic() + patience, threading.Event()
     while not channel.is_there():
         if clock.monotonic() > deadline:
             raise Refused(

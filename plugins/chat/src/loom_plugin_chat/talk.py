@@ -77,7 +77,11 @@ class Talk:
         return not self._failure
 
     def run(self) -> None:
-        """Talk until the person leaves, or Loom ends."""
+        """Talk until the person leaves, or Loom ends.
+
+        Raises:
+            CommandFailed: it ended.
+        """
         while not self._is_over:
             self._wait_for_turn_of_person()
             self._screen.prompt() if not self._questions else None
@@ -95,6 +99,7 @@ class Talk:
                 self._take(line)
             except CommandFailed as error:
                 self._screen.note(error.message)
+        raise CommandFailed(self._failure)
 
     # -- what is typed -----------------------------------------------------------------------
 
@@ -215,20 +220,23 @@ class Talk:
                     self._ask(heard)
                 else:
                     self._told(heard)
+            failure = "Loom has ended"
         except CommandFailed as error:
-            self._failure = error.message
+            failure = error.message
+        except OSError as error:  # nobody reads what we print
+            failure = str(error)
         with self._changed:
             self._is_over = True
-            self._failure = self._failure or "Loom has ended"
+            self._failure = failure
             self._changed.notify_all()
 
     def _told(self, told: ChatTold) -> None:
         with self._changed:
-            is_ours = self._turn in ("?", told.turn)
-            if not is_ours:
-                return
+            is_end = told.kind in ENDS
+            if not self._turn and not is_end:
+                self._turn = told.turn  # begun before, by a terminal that is gone
             self._screen.tell(told)
-            if told.kind in ENDS:
+            if is_end and self._turn in ("?", told.turn):
                 self._turn = ""
                 self._failure = told.text if told.kind == "failed" else ""
                 self._questions.clear()

@@ -32,7 +32,10 @@ async def on_event(ctx: Context, topic: str, event: Envelope) -> None:
     histories = Histories(ctx.state, settings.remembers)
     match topic.rpartition(".")[2]:
         case "said":
-            await answer(ctx, settings, histories, read(event, ChatSaid))
+            said = read(event, ChatSaid)
+            turns: dict[str, asyncio.Lock] = ctx.ephemeral.setdefault("turns", {})
+            async with turns.setdefault(said.session, asyncio.Lock()):
+                await answer(ctx, settings, histories, said)
         case "cleared":
             histories.clear(event.data["session"])
         case "history":
@@ -85,4 +88,5 @@ agent = Agent(
     "assistant",
     topics=["chat.assistant.said", "chat.assistant.cleared", "chat.assistant.history"],
     on_event=on_event,
+    concurrency="parallel:8",  # a conversation does not wait for another one, or for a person
 )
