@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ async def test_an_answer_is_not_bought_again_when_the_event_comes_again(tmp_path
                 await agents.create(Agent("ada", ["ask"], on_event=handle).definition())
                 if handled == 2:
                     await runtime.host("user").publish("ask")
-                await wait_until(lambda handled=handled: len(said) == handled, 20.0)
+                await wait_until(partial(has, said, handled), 20.0)
     assert said == [["answer 1", "answer 2", "answer 3"]] * 3
     assert asked == ["one", "two", "one"], "the same question twice in one handling is two"
 
@@ -81,13 +82,17 @@ def test_a_recorded_run_is_replayed_without_a_model(tmp_path: Path) -> None:
             app.up()
             for number, poem in enumerate(("a line", "another"), 1):
                 app.loom("publish", "poem.wanted", json.dumps(poem))
-                wait_for(lambda number=number: _written(app) == number)
+                wait_for(partial(has_written, app, number))
             assert app.loom("record", "-o", str(file)).returncode == 0
     report = replay(file, app.folder)
     assert report.is_same, report.text()
     assert report.states == {"poet": {"a line": "roses are red", "another": "violets are blue"}}
 
 
-def _written(app: Instance) -> int:
+def has(things: list[list[str]], count: int) -> bool:
+    return len(things) == count
+
+
+def has_written(app: Instance, count: int) -> bool:
     events = app.loom("events", "--topic", "poem.written", "--json").stdout
-    return len(events.splitlines())
+    return len(events.splitlines()) == count

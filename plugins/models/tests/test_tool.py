@@ -187,7 +187,7 @@ async def test_only_the_owner_asks_past_the_tool() -> None:
 
 
 async def test_a_listener_that_sleeps_holds_nobody_up_and_hears_all_in_the_end() -> None:
-    text = "0123456789" * 1000
+    text = "0123456789" * 500
     async with housed([Answer(text, piece=1), "second"]) as house:
         llm = LLMProvider.from_runtime(house.agent)
         async with llm.stream(ModelRequest((Message("user", "Count"),))) as parts:

@@ -176,11 +176,11 @@ async def check_large_answer(type: str) -> None:
 async def check_cancelling(type: str) -> None:
     """Leaving, or being cancelled, closes the connection at once."""
     slow = [
-        Answer("x" * 800, pause=30),
-        Answer("x" * 800, delay=30),
+        "ready", Answer("x" * 800, pause=30), Answer("x" * 800, delay=30),
         Answer("x" * 8000, pause=0.01),
-    ]
+    ]  # fmt: skip
     async with _driver(type, slow) as (driver, models):
+        await _parts(driver)  # loading the SDK takes its time
         for count in (1, 2):
             try:
                 async with asyncio.timeout(0.5):
