@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -33,7 +34,7 @@ class Screen:
         """Show that it is the person's turn."""
         if self.is_interactive:
             self._end_line()
-            click.echo(click.style(PROMPT, bold=True), nl=False)
+            _print(PROMPT, nl=False, bold=True)
 
     def read(self) -> str | None:
         """The next line that is typed; None at the end."""
@@ -68,33 +69,39 @@ class Screen:
         """Show a call that waits for the person."""
         self._end_line()
         for line in question.text.splitlines():
-            click.echo(f"  {printable(line)}", err=self._as_json)
-        click.echo(click.style("allow it? yes or no ", bold=True), nl=False, err=self._as_json)
-        sys.stdout.flush()
+            _print(f"  {printable(line)}", err=self._as_json)
+        _print("allow it? yes or no ", nl=False, err=self._as_json, bold=True)
 
     def note(self, text: str) -> None:
         """Say something that is not the agent's."""
         self._end_line()
-        click.echo("\n".join(printable(line) for line in text.splitlines()), err=self._as_json)
+        _print("\n".join(printable(line) for line in text.splitlines()), err=self._as_json)
 
     def _step(self, told: ChatTold) -> None:
         self._end_line()
         text = told.text if self.is_verbose else told.text[:LONGEST]
         for line in f"[{', '.join(told.tools)}] {text}".splitlines():
-            click.secho(printable(line), dim=True)
+            _print(printable(line), dim=True)
 
     def _write(self, text: str, **style: Any) -> None:
         lines = text.split("\n")
-        click.secho("\n".join(printable(line) for line in lines), nl=False, **style)
-        sys.stdout.flush()
+        _print("\n".join(printable(line) for line in lines), nl=False, **style)
         self._is_amid_line = bool(lines[-1]) or (self._is_amid_line and len(lines) == 1)
 
     def _end_line(self) -> None:
         if self._is_amid_line:
-            click.echo()
+            _print()
             self._is_amid_line = False
 
     def _json(self, told: ChatTold) -> None:
         import msgspec
 
-        click.echo(msgspec.json.encode(told).decode())
+        _print(msgspec.json.encode(told).decode())
+
+
+def _print(text: str = "", *, nl: bool = True, err: bool = False, **style: Any) -> None:
+    """Print now; coloured on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+    if style and not os.environ.get("NO_COLOR"):
+        text = click.style(text, **style)
+    click.echo(text, nl=nl, err=err)
+    (sys.stderr if err else sys.stdout).flush()
