@@ -18,11 +18,13 @@ MORE_DOORS = (
     "loom.bridge.carriers.websocket",
     "loom.bridge.messages",
     "loom.bridge.text",
+    "loom.cognition",
     "loom.collaboration",
     "loom.contracts",
     "loom.hosting",
     "loom.instance",
     "loom.memory",
+    "loom.models",
     "loom.pins",
     "loom.plugin",
     "loom.plugin.wire",
@@ -30,6 +32,7 @@ MORE_DOORS = (
     "loom.replay",
     "loom.sockets",
     "loom.testing",
+    "loom.testing.models",
     "loom_kernel.testing",
 )
 DOORS = sorted({*MEMBERS, *MORE_DOORS})

@@ -108,6 +108,18 @@ def publisher_rows() -> Iterator[Row]:
         )  # fmt: skip
 
 
+def model_rows() -> Iterator[Row]:
+    for name, metric in (("a turn", "p50_us"), ("first text", "first_us")):
+        for case, title in (("chat", "chat completions"), ("messages", "messages")):
+            limit = f"models/raw-{case}"
+            yield Row(f"limit: the official SDK, {title}, {name}", limit, metric)
+            yield Row(f"Loom, {title}, {name}", f"models/{case}", metric, limit, at_most(1.5, 1.2))
+        yield Row(
+            f"Loom, llm:generate through the runtime, {name}", "models/runtime", metric,
+            "models/raw-chat",
+        )  # fmt: skip
+
+
 BUSES = ("autogen-core", "aiopubsub", "bubus", "loom-agent")
 
 GROUPS = (
@@ -255,6 +267,32 @@ GROUPS = (
             Row("Loom, faiss, among 1,600", "vectors/faiss-session", "p50_us", "vectors/raw-faiss"),
         ),
         "One query after the other, in one thread; median.",
+    ),
+    Group(
+        "models",
+        "A model's turn of 40 parts, one after the other; the model itself takes no time",
+        tuple(model_rows()),
+    ),
+    Group(
+        "cognition",
+        "A recorded task of thirty steps, and what a turn takes besides the model",
+        (
+            Row("limit: every step in full, tokens", "cognition/plain", "tokens"),
+            Row(
+                "Loom, older steps in lines, tokens", "cognition/lines", "tokens",
+                "cognition/plain",
+            ),
+            Row(
+                "Loom, long outputs put aside too, tokens", "cognition/all", "tokens",
+                "cognition/plain", at_most(0.40, 0.25),
+            ),
+            Row("limit: the model's call alone, median", "cognition/ask", "p50_us"),
+            Row(
+                "Loom, a turn and its tool call, added (µs)", "cognition/turn", "p50_us",
+                "cognition/ask", at_most(5_000), "extra",
+            ),
+        ),
+        "Tokens of all prompts; the answer has to be the same. The model answers at once.",
     ),
     *BRIDGE,
 )  # fmt: skip

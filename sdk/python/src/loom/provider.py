@@ -80,10 +80,16 @@ class ToolProvider:
         self._offer_all([offer.descriptor for offer in self._tools.values()])
 
     async def progress(
-        self, call: ToolCall, done: float, total: float = 0.0, message: str = ""
+        self,
+        call: ToolCall,
+        done: float,
+        total: float = 0.0,
+        message: str = "",
+        kind: str = "",
+        mark: str = "",
     ) -> None:
         """Tell whoever listens how far *call* has come."""
-        news = ToolProgress(call.id, call.name, done, total, message)
+        news = ToolProgress(call.id, call.name, done, total, message, kind, call.caller, mark)
         await self._host.publish("tool.call.progressed", news, subject=call.id)
 
     async def withdraw(self) -> None:

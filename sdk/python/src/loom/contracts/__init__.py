@@ -29,6 +29,7 @@ from loom.contracts.approvals import (
 from loom.contracts.audits import Audit
 from loom.contracts.bridges import Bridge, RemoteMethod, Ticket
 from loom.contracts.budgets import BudgetExceeded, Budgets
+from loom.contracts.chats import ChatKind, ChatSaid, ChatTold
 from loom.contracts.collaboration import (
     AwardNotice,
     BarrierStep,
@@ -162,6 +163,9 @@ __all__ = [
     "CallForProposals",
     "CalledTool",
     "Capsule",
+    "ChatKind",
+    "ChatSaid",
+    "ChatTold",
     "CheckDuplicate",
     "CheckExecuted",
     "Command",

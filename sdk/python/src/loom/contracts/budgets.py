@@ -24,6 +24,7 @@ class BudgetExceeded(Reject):
             "spend; publish its first event with a larger budget, or let it cause less"
         )
         self.unit = unit
+        self.thread = thread
         self.wanted = wanted
         self.left = left
 

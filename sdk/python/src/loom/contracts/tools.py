@@ -132,6 +132,12 @@ class ToolProgress(msgspec.Struct, frozen=True):
     total: float = 0.0
     """In the same unit as *done*; 0 = not known."""
     message: str = ""
+    kind: str = ""
+    """What *message* is, if the tool tells more than one thing: a model's `text` or `thinking`."""
+    caller: str = ""
+    """Whose call it is."""
+    mark: str = ""
+    """By what its caller knows it, if the tool takes a name of the caller's own."""
 
 
 class ToolError(LoomError):
