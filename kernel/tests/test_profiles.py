@@ -40,8 +40,8 @@ def write(paths: Paths, text: str) -> None:
 def test_each_shipped_profile_has_exactly_its_features(paths: Paths) -> None:
     assert plugins(paths, "mobile-lite") == ["agents"]
     desktop = [
-        "agents", "audit", "bridge", "budgets", "control", "files", "hosts", "journal", "mcp",
-        "memory", "native", "process", "sandbox", "timers", "tools", "wasm",
+        "agents", "audit", "bridge", "budgets", "chat", "control", "files", "hosts", "journal",
+        "mcp", "memory", "models", "native", "process", "sandbox", "timers", "tools", "wasm",
     ]  # fmt: skip
     assert plugins(paths, "desktop") == plugins(paths, "desktop-plus") == desktop
     server = [
@@ -52,6 +52,7 @@ def test_each_shipped_profile_has_exactly_its_features(paths: Paths) -> None:
         "control",
         "journal",
         "memory",
+        "models",
         "timers",
         "tools",
     ]

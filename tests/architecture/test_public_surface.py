@@ -18,6 +18,7 @@ MORE_DOORS = (
     "loom.bridge.carriers.websocket",
     "loom.bridge.messages",
     "loom.bridge.text",
+    "loom.cognition",
     "loom.collaboration",
     "loom.contracts",
     "loom.hosting",

@@ -65,7 +65,7 @@ class Plan:
             return self._start(name)
         if kind == "desktop":
             return self._desktop(name)
-        if kind in ("tools", "journal", "models", "router", "vectors"):
+        if kind in ("cognition", "journal", "models", "router", "tools", "vectors"):
             if rest in ("bubblewrap", "sandbox") and shutil.which("bwrap") is None:
                 return "there is no bubblewrap"
             module = (sys.executable, "-m", f"tests.bench.{kind}", rest, str(self.seconds))

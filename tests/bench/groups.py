@@ -295,5 +295,26 @@ GROUPS = (
         tuple(router_rows()),
         "Savings are beside the best model alone; regrets beside an oracle, in quality.",
     ),
+    Group(
+        "cognition",
+        "A recorded task of thirty steps, and what a turn takes besides the model",
+        (
+            Row("limit: every step in full, tokens", "cognition/plain", "tokens"),
+            Row(
+                "Loom, older steps in lines, tokens", "cognition/lines", "tokens",
+                "cognition/plain",
+            ),
+            Row(
+                "Loom, long outputs put aside too, tokens", "cognition/all", "tokens",
+                "cognition/plain", at_most(0.40, 0.25),
+            ),
+            Row("limit: the model's call alone, median", "cognition/ask", "p50_us"),
+            Row(
+                "Loom, a turn and its tool call, added (µs)", "cognition/turn", "p50_us",
+                "cognition/ask", at_most(5_000), "extra",
+            ),
+        ),
+        "Tokens of all prompts; the answer has to be the same. The model answers at once.",
+    ),
     *BRIDGE,
 )  # fmt: skip

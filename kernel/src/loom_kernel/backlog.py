@@ -43,6 +43,8 @@ class Backlog:
 
     def take(self) -> Envelope:
         """The oldest of the highest priority."""
+        if self.is_plain:
+            return self.queue.popleft()
         envelope = next(lane for lane in self._lanes() if lane).popleft()
         if not any(self._above.values()) and not any(self._below.values()):
             self._above, self._below = {}, {}

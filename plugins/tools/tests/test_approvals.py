@@ -80,6 +80,29 @@ def test_nobody_there_is_no() -> None:
     run_virtual(main)
 
 
+@pytest.mark.feature("X-08")
+@pytest.mark.reliability("R20")
+@pytest.mark.parametrize("jump", [-3600.0, 86400.0, 3652 * 86400.0])
+def test_a_question_ends_in_its_time_whatever_the_wall_clock_says(state: Path, jump: float) -> None:
+    async def main() -> None:
+        clock = VirtualClock()
+        async with office(state, clock, approval_timeout=60.0) as desk:
+            await desk.open()
+            call = desk.call()
+            asked = await desk.question()
+            await clock.sleep(50.0)
+            clock.set_wall(clock.time() + jump)
+            assert (await desk.question()).id == asked.id
+            await desk.decide(asked.id)
+            assert (await call).is_ok
+            began, late = clock.monotonic(), desk.call()
+            clock.set_wall(clock.time() + jump)
+            assert (await late).code == "APPROVAL_DENIED"
+            assert clock.monotonic() - began == pytest.approx(60.0, abs=0.05)
+
+    run_virtual(main)
+
+
 async def test_who_is_remembered_is_not_asked_again_and_others_are(state: Path) -> None:
     async with office(state) as desk:
         await desk.open()

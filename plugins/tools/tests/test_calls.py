@@ -142,25 +142,6 @@ async def test_an_unknown_tool_is_a_capability_error_with_a_hint(workshop: Any) 
     assert refused.message == "there is no tool 'text:ehco'; did you mean 'text:echo'?"
 
 
-@pytest.mark.feature("TOOL-01", "TOOL-03")
-async def test_a_call_waits_for_a_tool_that_a_provider_still_loads(workshop: Any) -> None:
-    workshop.provider.is_loading = True
-    await workshop.open()
-    async with asyncio.TaskGroup() as tasks:
-        early = tasks.create_task(workshop.call("text:echo", {"text": "early"}))
-        unknown = tasks.create_task(workshop.refused("text:ehco"))
-        await workshop.listed()  # the broker had its turn: both calls wait
-        assert not early.done()
-        assert not unknown.done()
-        workshop.offer("text:echo")
-        await workshop.provider.announce()
-        assert (await early).output == {"text": "early"}
-        assert not unknown.done()
-        workshop.provider.is_loading = False
-        await workshop.provider.announce()
-        assert (await unknown).code == "CAPABILITY_ERROR"
-
-
 @pytest.mark.feature("TOOL-03")
 async def test_a_provider_that_is_gone_is_unavailable(workshop: Any) -> None:
     workshop.offer("text:echo")

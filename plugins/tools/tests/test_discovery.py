@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -80,3 +81,23 @@ async def test_tools_that_come_and_go_are_found_and_not_found(workshop: Any) -> 
     await workshop.provider.announce()
     await workshop.call("camera:shoot")
     assert [tool.name for tool in await ctx.tools("calendar")] == ["camera:shoot"]
+
+
+@pytest.mark.feature("TOOL-01", "TOOL-03")
+async def test_a_call_waits_for_a_tool_that_a_provider_still_loads(workshop: Any) -> None:
+    workshop.provider.awaited = frozenset({"text"})
+    await workshop.open()
+    async with asyncio.TaskGroup() as tasks:
+        early = tasks.create_task(workshop.call("text:echo", {"text": "early"}))
+        unknown = tasks.create_task(workshop.refused("text:ehco"))
+        await workshop.listed()  # the broker had its turn: both calls wait
+        assert (await workshop.refused("number:add")).code == "CAPABILITY_ERROR", "not awaited"
+        assert not early.done()
+        assert not unknown.done()
+        workshop.offer("text:echo")
+        await workshop.provider.announce()
+        assert (await early).output == {"text": "early"}
+        assert not unknown.done()
+        workshop.provider.awaited = frozenset()
+        await workshop.provider.announce()
+        assert (await unknown).code == "CAPABILITY_ERROR"

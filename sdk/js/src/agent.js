@@ -212,6 +212,7 @@ export class Agent {
   async #work(mailbox) {
     for (let event = await mailbox.next(); event; event = await mailbox.next()) {
       if (this.#running.size >= this.#width && !(await this.#makeRoom(event))) continue;
+      if (this.#home?.bus.isVoid(event)) continue;
       const controller = new AbortController();
       const handling = this.#handle(mailbox, event, controller.signal);
       this.#running.set(handling, controller);

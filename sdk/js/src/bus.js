@@ -3,7 +3,9 @@
 import { Flow } from "#platform";
 
 import { Envelope } from "./envelope.js";
-import { BackpressureTimeout, HopLimitExceeded, NoResponders, PayloadTooLarge, RequestTimeout } from "./errors.js";
+import {
+  BackpressureTimeout, Disconnected, HopLimitExceeded, NoResponders, PayloadTooLarge, RequestTimeout,
+} from "./errors.js";
 import { checkFields, message, publishMessage } from "./protocol.js";
 import { nextBefore, Subscription } from "./subscription.js";
 import { checkPattern, checkTopic } from "./topics.js";
@@ -57,6 +59,8 @@ export class Bus {
   #numbers = new WeakMap();
   /** @type {object[] | null} */
   #tools = null;
+  /** Events of a session that is over which come again in this one. @type {WeakSet<Envelope>} */
+  #void = new WeakSet();
   #last = 0;
   #inbox = 0;
   #log;
@@ -134,8 +138,22 @@ export class Bus {
     return said;
   }
 
-  /** The number of the delivery that `cause` is; 0 when it is done with. @param {Cause} cause */
+  /** Whether `event` comes again in another session than it came in. @param {Envelope} event */
+  isVoid(event) {
+    return this.#void.has(event);
+  }
+
+  /**
+   * The number of the delivery that `cause` is; 0 when it is done with.
+   *
+   * @param {Cause} cause
+   * @throws {Disconnected} its event comes again; what it causes now would be done twice
+   */
   numberOf({ event }) {
+    if (this.isVoid(event)) {
+      const again = `event ${event.id} comes again in another session; what it causes now is void`;
+      throw new Disconnected("ABORTED", again);
+    }
     const number = this.#numbers.get(event) ?? 0;
     return this.#live.get(number) === event ? number : 0;
   }
@@ -259,12 +277,26 @@ export class Bus {
     (subscription ?? this.#inboxes.get(event.topic))?.offer(event);
   }
 
-  /** What a new session has to know. */
+  /** What a new session has to know, and what of the old one comes again in it. */
   #restore() {
+    const again = this.session.welcome.keeps ? this.#voided() : new Set();
     this.#live.clear();
     const known = [...this.#subscriptions].map(([number, { patterns }]) =>
       message("subscribe", { ...this.#options.get(number), patterns }));
-    return this.#tools ? [...known, message("offer", { tools: this.#tools })] : known;
+    return { first: this.#tools ? [...known, message("offer", { tools: this.#tools })] : known, again };
+  }
+
+  /**
+   * A journal delivers again what the mailbox was given in the session before: what waits there is
+   * dropped, and what is being handled is void.
+   *
+   * @returns {Set<number>} the numbers of all that in the session before
+   */
+  #voided() {
+    const events = [...this.#live].filter(([, event]) => comesAgain(event));
+    for (const [, event] of events) this.#void.add(event);
+    this.#subscriptions.get(MAILBOX)?.drop((event) => this.#void.has(event));
+    return new Set(events.map(([number]) => number));
   }
 
   // -- the rest -----------------------------------------------------------------------------
@@ -334,4 +366,15 @@ export function learn(cause, events) {
 async function refusal(topic, taken) {
   if ((await taken) === 0) throw new NoResponders(topic);
   return new Promise(() => {});
+}
+
+/**
+ * Whether a journal has `event`. It never keeps requests whose askers wait at an inbox. `tool.call` is
+ * what causes that which our own tools say.
+ *
+ * @param {Envelope} event
+ */
+function comesAgain({ topic, reply_to: replyTo }) {
+  const isPrivate = topic.startsWith("$") || topic.startsWith("dlq.") || topic === "tool.call";
+  return !(isPrivate || replyTo.startsWith("$inbox."));
 }

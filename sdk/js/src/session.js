@@ -31,8 +31,13 @@ export class Session {
   isOver = false;
   /** What to do with each event that arrives. @type {(delivery: any) => void} */
   onDeliver = () => {};
-  /** What a new session has to be told first: subscriptions, tools. @type {() => import("./protocol.js").Message[]} */
-  restore = () => [];
+  /**
+   * What a new session has to be told first, subscriptions and tools; and the numbers of the deliveries
+   * that come again in it: what they caused and was not heard is void.
+   *
+   * @type {() => {first: import("./protocol.js").Message[], again: Set<number>}}
+   */
+  restore = () => ({ first: [], again: new Set() });
   /** What runs this client's own tools. @type {((call: any) => void)} */
   onCall = () => {};
   /** @type {(ref: number) => void} */
@@ -328,7 +333,8 @@ export class Session {
 
   /** What the old session did not hear is said to the new one; what it heard may be lost. */
   #startAnew() {
-    const left = this.#stream.drain();
+    const { first, again } = this.restore();
+    const left = this.#stream.drain().filter((one) => !again.has(one.cause ?? 0));
     this.#settled = [];
     this.#failed = 0;
     for (const [ref, { resolve, message: said }] of this.#calls) {
@@ -338,7 +344,7 @@ export class Session {
     }
     for (const { resolve } of this.#taken.values()) resolve(-1);
     this.#taken.clear();
-    for (const one of this.restore()) this.#stream.put(one);
+    for (const one of first) this.#stream.put(one);
     for (const one of left) {
       one.cause = 0; // it names a delivery of the old session
       if (LASTING.has(one.kind)) this.#stream.put(one);

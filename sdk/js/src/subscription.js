@@ -86,6 +86,11 @@ export class Subscription {
     this.#wake();
   }
 
+  /** Hold what `isUnwanted` is true of no longer. @param {(event: Envelope) => boolean} isUnwanted */
+  drop(isUnwanted) {
+    this.#queue = this.#queue.filter((event) => !isUnwanted(event));
+  }
+
   /** Receive what is published to `pattern` too. @param {string} pattern */
   add(pattern) {
     if (this.patterns.includes(pattern)) return;

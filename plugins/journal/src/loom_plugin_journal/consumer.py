@@ -88,6 +88,8 @@ class Consumer:
         self.is_behind = True
         self.is_ending = False
         self.outlets: list[DurableSubscription] = []
+        self.wants_flush = False
+        """Whether what it is given must have survived a power cut before."""
         self.settled = self.expired = self.buried = 0
         self._line = line
         self._behind: dict[Key, deque[Flight]] = {}
@@ -190,7 +192,8 @@ class Consumer:
         flight.state = "waiting"
         if not self.outlets:
             return
-        outlet = min(self.outlets, key=lambda one: one.queued)
+        outlets = self.outlets
+        outlet = outlets[0] if len(outlets) == 1 else min(outlets, key=lambda one: one.queued)
         outlet.feed(flight.envelope)
 
     # -- out ---------------------------------------------------------------------------------
@@ -301,6 +304,7 @@ class Consumer:
     def attach(self, outlet: DurableSubscription) -> None:
         """Let *outlet* have what there is for this name."""
         self.outlets.append(outlet)
+        self._measure_flush()
         self.seen = self._line.now()
         self._line.changed(self)
         self._line.lags(self)
@@ -311,6 +315,7 @@ class Consumer:
             for flight in self.flights.values():
                 self._line.release(self, flight)
         self.outlets.remove(outlet)
+        self._measure_flush()
         self.seen = self._line.now()
         if not self.outlets:
             self.flights.clear()
@@ -319,6 +324,9 @@ class Consumer:
             self.unread = deque(self.left)
             self.is_behind = True
         self._line.changed(self)
+
+    def _measure_flush(self) -> None:
+        self.wants_flush = any(outlet.qos != "background" for outlet in self.outlets)
 
     def crashed(self, sequence: int) -> None:
         """The process that handled *sequence* ended amid it."""

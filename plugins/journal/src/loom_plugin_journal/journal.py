@@ -42,8 +42,6 @@ IDEMPOTENCY = "idempotency-key"
 """The entry of an event's metadata by which a repeated one is recognised."""
 AGENT = "agent:"
 """What the names of agents' mailboxes begin with."""
-_PRIVATE = ("$", "dlq.")
-"""Topics that are never written down: the runtime's own, and what tells of dead letters."""
 
 
 class Journal:
@@ -77,11 +75,11 @@ class Journal:
         """What handlers work on: by consumer's subscriber and event id."""
         self._reading = Reading(host, store, self._damaged)
         self._always = settings.topics or ("$loom.journal.unused",)
-        self._intake = Intake(self, self._bus, self._always)
+        self.intake = Intake(self, self._bus, self._always)
         self._restore()
         self.writer = Writer(store, self)
         self._upkeep = Upkeep(host, store, self.writer, settings.background_sync)
-        self._bus.add(self._intake)
+        self._bus.add(self.intake)
         self._bus.make_durable = self._make
         host.on("$loom.stopping", handler=self._stop, name="journal:stopping")
 
@@ -134,25 +132,17 @@ class Journal:
 
     def _listen_to(self, patterns: tuple[str, ...]) -> None:
         for pattern in patterns:
-            self._intake.add(pattern)
+            self.intake.add(pattern)
         self._interests.clear()
 
     def _stop_listening(self) -> None:
         """Write down no more what nobody consumes any more."""
         wanted = {*self._always, *(p for c in self.consumers.values() for p in c.patterns)}
-        for pattern in set(self._intake.patterns) - wanted:
-            self._intake.remove(pattern)
+        for pattern in set(self.intake.patterns) - wanted:
+            self.intake.remove(pattern)
         self._interests.clear()
 
     # -- publishers --------------------------------------------------------------------------
-
-    def takes(self, envelope: Envelope) -> bool:
-        """Whether *envelope* is to be written down.
-
-        A request whose asker waits at an inbox is not: an answer after a restart is nobody's.
-        """
-        topic = envelope.topic
-        return not (topic.startswith(_PRIVATE) or envelope.reply_to.startswith("$inbox."))
 
     def append(self, envelope: Envelope) -> asyncio.Future[int]:
         """Have *envelope* written; the future gives the number of its consumers.
@@ -203,8 +193,7 @@ class Journal:
     def _is_flushed(self, topic: str) -> bool:
         """Whether somebody wants it to survive a power cut: all but background consumers do."""
         consumers = self._interested(topic)
-        outlets = [outlet for consumer in consumers for outlet in consumer.outlets]
-        return not outlets or any(outlet.qos != "background" for outlet in outlets)
+        return any(c.wants_flush for c in consumers) or not any(c.outlets for c in consumers)
 
     def _interested(self, topic: str) -> tuple[Consumer, ...]:
         known = self._interests.get(topic)
@@ -440,7 +429,7 @@ class Journal:
     async def aclose(self) -> None:
         """Write what is left and close the store."""
         self._bus.make_durable = plain
-        self._intake.close()
+        self.intake.close()
         for outlet in [one for consumer in self.consumers.values() for one in consumer.outlets]:
             outlet.close()
         self.keep_progress()

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from loom_plugin_journal.journal import Journal
 
 
+PRIVATE = ("$", "dlq.")
+"""Topics that are never written down: the runtime's own, and what tells of dead letters."""
+
+
 class Intake(Subscription):
     """Where the bus hands over what must not be lost: its publishers wait until it is written."""
 
@@ -23,6 +27,19 @@ class Intake(Subscription):
     def __init__(self, journal: Journal, bus: Any, patterns: Iterable[str]) -> None:
         super().__init__(bus, tuple(patterns), subscriber="journal", name="journal:intake")
         self._journal = journal
+        self._asked: Envelope | None = None
+        self._is_taken = False
+
+    def takes(self, envelope: Envelope) -> bool:
+        """Whether *envelope* is to be written down.
+
+        A request whose asker waits at an inbox is not: an answer after a restart is nobody's.
+        """
+        if envelope is not self._asked:  # one subscription after the other asks
+            is_private = envelope.topic.startswith(PRIVATE)
+            self._is_taken = not (is_private or envelope.reply_to.startswith("$inbox."))
+            self._asked = envelope
+        return self._is_taken
 
     @property
     def needs_credit(self) -> bool:
@@ -31,7 +48,7 @@ class Intake(Subscription):
 
     def offer(self, envelope: Envelope) -> bool | None:
         """Every publisher waits, but for events that are nobody's to keep."""
-        return None if self._journal.takes(envelope) else False
+        return None if self.takes(envelope) else False
 
     def ask_credit(self, envelope: Envelope) -> asyncio.Future[Any]:
         """True when it is written; JournalUnavailable if it cannot be."""
@@ -93,7 +110,7 @@ class DurableSubscription(Subscription):
 
     def offer(self, envelope: Envelope) -> bool | None:
         """Queue what is not written down; the rest comes when it is."""
-        return False if self._journal.takes(envelope) else super().offer(envelope)
+        return False if self._journal.intake.takes(envelope) else super().offer(envelope)
 
     def take(self) -> Envelope:
         """One envelope, from now on in a handler's hands."""
@@ -112,18 +129,24 @@ class DurableSubscription(Subscription):
         if not self._time_limit or self.settles_late:
             await super().serve(handler)
             return
+        watch = Watch(self._time_limit)
 
         async def within(envelope: Envelope) -> None:
-            limit = asyncio.timeout(self._time_limit)
+            watch.begin()
             try:
-                async with limit:
-                    await handler(envelope)
-            except TimeoutError as error:
-                if not limit.expired():
+                await handler(envelope)
+            except asyncio.CancelledError:
+                if not watch.is_over:
                     raise
-                raise HandlerTimeout(self.name, self._time_limit) from error
+                watch.uncancel()
+                raise HandlerTimeout(self.name, self._time_limit) from None
+            finally:
+                watch.end()
 
-        await super().serve(within)
+        try:
+            await super().serve(within)
+        finally:
+            watch.close()
 
     def add(self, pattern: str) -> None:
         """Receive *pattern* too."""
@@ -146,6 +169,61 @@ class DurableSubscription(Subscription):
             self.consumer.expire(envelope)
         else:
             self.consumer.settle(envelope, failure)
+
+
+class Watch:
+    """Cancels what the task that made it does if that takes more than *seconds*.
+
+    One timer watches all that the task does, one thing after the other: a timer for each would
+    cost more than most handlers do.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.is_over = False
+        """Whether the limit ended what is being done."""
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._began: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """The task begins something."""
+        self.is_over = False
+        self._began = self._loop.time()
+        if self._timer is None:
+            self._look_at(self._began + self._seconds)
+
+    def end(self) -> None:
+        """It is done with it."""
+        self._began = None
+
+    def uncancel(self) -> None:
+        """Take the cancel back, unless somebody else cancelled the task too.
+
+        Raises:
+            CancelledError: somebody did.
+        """
+        if self._task is not None and self._task.uncancel() > 0:
+            raise asyncio.CancelledError
+
+    def close(self) -> None:
+        """Watch no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look_at(self, moment: float) -> None:
+        self._timer = self._loop.call_at(moment, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._began is None:
+            return
+        if self._loop.time() < (due := self._began + self._seconds):
+            self._look_at(due)
+        elif self._task is not None:
+            self.is_over = True
+            self._task.cancel()
 
 
 def plain(bus: Bus, patterns: tuple[str, ...], **options: Any) -> Subscription:

@@ -72,6 +72,9 @@ class Keeper:
     async def open(self) -> AsyncIterator[None]:
         """Start the servers once the runtime is ready; end them all when this is left."""
         self._host.on("$loom.ready", handler=self._begin, name="mcp:ready")
+        for one in self._servers.values():
+            if one.server.enabled:
+                await one.expect()
         try:
             yield
         finally:

@@ -52,6 +52,11 @@ class Offer:
         """The tools that are announced, as the server calls them."""
         return sorted(self._offered)
 
+    async def expect(self, *, are_to_come: bool) -> None:
+        """Whether the tools are there soon: then calls wait for them."""
+        self._provider.awaited = frozenset({self._server.name} if are_to_come else ())
+        await self._tell()
+
     async def open(
         self, client: Client, launch: Launch, lost: Once, accepted: Iterable[Definition]
     ) -> None:
@@ -60,6 +65,7 @@ class Offer:
         *lost* is what happens if it turns out to be hung.
         """
         self._connection, self._silent, self._launch = (client, lost), 0, launch
+        self._provider.awaited = frozenset()
         await self.change(accepted)
 
     async def change(self, accepted: Iterable[Definition]) -> None:
@@ -72,6 +78,9 @@ class Offer:
                 one.descriptor(self._server), partial(self._call, one), partial(self._prepare, one)
             )
         self._offered = wanted
+        await self._tell()
+
+    async def _tell(self) -> None:
         if not self._is_started:
             self._is_started = True
             await self._provider.start()

@@ -64,6 +64,10 @@ class Supervised:
 
     # -- wishes ------------------------------------------------------------------------------
 
+    async def expect(self) -> None:
+        """Let calls of its tools wait for it."""
+        await self._offer.expect(are_to_come=True)
+
     def restart(self) -> None:
         """Start it anew, also if it was given up; what is trusted is looked up again."""
         self._is_asked = True
@@ -100,6 +104,7 @@ class Supervised:
                 await self._rest("untrusted", distrust)
                 continue
             self._enter("starting")
+            await self.expect()
             began = self._host.clock.monotonic()
             failure = await self._run(launch)
             if self._is_wanted and not self._is_asked:
@@ -228,6 +233,7 @@ class Supervised:
             return
         self._host.log.warning("%s: %s; again in %.1f s", self.server.name, failure, delay)
         self._enter("restarting", failure)
+        await self.expect()
         deadline = now + delay
         while self._is_wanted and not self._is_asked:
             if (left := deadline - self._host.clock.monotonic()) <= 0:
@@ -240,6 +246,7 @@ class Supervised:
         self._restarts.reset()
         self._host.log.warning("MCP server %s is %s: %s", self.server.name, state, reason)
         self._enter(state, reason)
+        await self._offer.expect(are_to_come=False)
         while self._is_wanted and not self._is_asked:
             await self._wait(None)
 

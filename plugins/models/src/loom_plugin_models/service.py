@@ -15,7 +15,7 @@ from loom.contracts import (
     ModelRequest,
     Usage,
 )
-from loom.models import Endpoint, Endpoints, estimate, read_endpoints
+from loom.models import Endpoint, Endpoints, estimate, find_endpoint, read_endpoints
 from loom_kernel import ConfigError, Envelope, Health, Host, ServiceMissing, current
 
 from loom_plugin_models.purse import Purse
@@ -28,9 +28,8 @@ class Service:
     def __init__(self, host: Host, default: str) -> None:
         self._host = host
         self._default = default
-        self._endpoints = Endpoints(
-            read_endpoints(host.tables.get("llm", {})), host.clock, host.random
-        )
+        tables = host.tables.get("llm", {}) or find_endpoint()
+        self._endpoints = Endpoints(read_endpoints(tables), host.clock, host.random)
         self._counts = {"answers": 0.0, "failures": 0.0, "tokens": 0.0, "cost": 0.0}
         known = [record.name for record in self.list()]
         if default and default not in known:

@@ -49,10 +49,12 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
         provider = ToolProvider(host)
         FileTools(workspace, history, host.clock).offer(provider)
         ShellTool(host, programs, folder).offer(provider)
-        offer_web(provider, settings, host.paths.state)
+        cache = offer_web(provider, settings, host.paths, host.clock)
         Undoing(host, history).open()
         await provider.start()
         kept = f"files stay in {folder} by {workspace.mechanism}"
         gone = f"{folder} was removed or replaced; start Loom again to use the new one"
         host.health(lambda: Health(message=kept) if workspace.is_there else Health(False, gone))
         yield
+        if cache is not None:
+            await asyncio.to_thread(cache.close)

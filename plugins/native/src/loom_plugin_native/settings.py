@@ -20,6 +20,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     program: dict[str, Any]
     web_hosts: tuple[str, ...]
     web_addresses: tuple[str, ...]
+    web_cache: float
     brave_key: str
     brave_url: str
     weather_url: str

@@ -58,6 +58,11 @@ class Offers:
         self._tools = tools
         for tool in answer.tools:
             self._provider.add(tool, self.answer)
+        await self.expect(are_to_come=False)
+
+    async def expect(self, *, are_to_come: bool) -> None:
+        """Whether the tools of this name are there soon: then calls wait for them."""
+        self._provider.awaited = frozenset({self._host.name} if are_to_come else ())
         if self._is_started:
             await self._provider.announce()
         else:
@@ -71,6 +76,7 @@ class Offers:
     async def close(self) -> None:
         """Offer nothing any more."""
         self._line = None
+        await self.expect(are_to_come=False)
         if not self._tools:
             return
         try:

@@ -42,7 +42,7 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     from loom_plugin_process.residents import Residents
 
     residents = requests.residents = Residents(host, programs)
-    residents.listen()
+    await residents.open()
     host.health(residents.health)
     yield
     await residents.stop()

@@ -70,6 +70,11 @@ class Resident:
 
     # -- wishes ------------------------------------------------------------------------------
 
+    async def expect(self) -> None:
+        """Let calls of its tools wait for its first start."""
+        if self.program.enabled:
+            await self._offers.expect(are_to_come=True)
+
     def restart(self, reason: str) -> None:
         """Replace the process by a new one, whatever state it is in."""
         self._restarts.reset()

@@ -42,8 +42,10 @@ class Residents:
             raise LoomError(f"there is no [process.{name}]; there is: {known}")
         return found
 
-    def listen(self) -> None:
-        """Start them when the runtime is ready."""
+    async def open(self) -> None:
+        """Start them when the runtime is ready; until then calls of their tools wait."""
+        for resident in self:
+            await resident.expect()
         self._host.on("$loom.ready", handler=self._begin, name="process:start")
         self._host.on("$loom.stopping", handler=self._drain, name="process:end")
 

@@ -22,6 +22,7 @@ from loom.contracts import (
     ToolDescriptor,
     ToolError,
     canonical,
+    steady,
 )
 from loom_kernel import Host, LoomError
 
@@ -74,7 +75,7 @@ class Desk:
 
     def load(self) -> None:
         """Read what waited when the runtime ended. Blocks."""
-        now = self._host.clock.time()
+        now = steady(self._host.clock)
         for path in sorted(self._folder.glob("*.json")):
             approval = self._read(path)
             if approval is None:
@@ -111,7 +112,7 @@ class Desk:
 
     def pending(self) -> list[Approval]:
         """What waits for a decision, the oldest first."""
-        now = self._host.clock.time()
+        now = steady(self._host.clock)
         waiting = (a for a in self._known.values() if a.state == "pending")
         return sorted((a for a in waiting if a.capsule.expires > now), key=lambda a: a.created)
 
@@ -176,7 +177,7 @@ class Desk:
             **{"call": "", "version": "", "owner": "", "definition": "", **fields},
             id=secrets.token_hex(4), nonce=secrets.token_hex(16),
             arguments=canonical(arguments).decode(),
-            expires=self._host.clock.time() + self.timeout,
+            expires=steady(self._host.clock) + self.timeout,
         )  # fmt: skip
 
     def _check(self, tool: str, capsule: Capsule) -> None:
@@ -206,7 +207,7 @@ class Desk:
         if approval is None or approval.state != "pending":
             state = f"was {approval.state} before" if approval else "does not exist"
             raise LoomError(f"question {decision.id!r} {state}; see `loom approve`")
-        if approval.capsule.expires <= self._host.clock.time():
+        if approval.capsule.expires <= steady(self._host.clock):
             await self._close(approval, "expired")
             raise LoomError(f"question {decision.id!r} has expired; let it be asked again")
         if decision.digest and not hmac.compare_digest(decision.digest, approval.digest):

@@ -10,7 +10,7 @@ from contextlib import suppress
 from loom.contracts import Provider, ToolDescriptor, ToolError
 
 LOADING = 10.0
-"""Seconds that a call waits for a tool of a provider that still loads."""
+"""Seconds that a call waits for a tool that its provider still loads."""
 REMEMBERED = 1024
 """Tools of providers that are gone."""
 
@@ -86,15 +86,15 @@ class Registry:
         ]
 
     async def find(self, name: str, version: str = "") -> ToolDescriptor:
-        """`resolve`, but wait first if it may be among the tools that a provider still loads."""
-        if name not in self._tools and self._is_loading():
+        """`resolve`, but wait first if it may be among the tools that are still to come."""
+        if name not in self._tools and self._is_awaited(name):
             await self._wait_for(name)
         return self.resolve(name, version)
 
     async def _wait_for(self, name: str) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(LOADING):
-                while name not in self._tools and self._is_loading():
+                while name not in self._tools and self._is_awaited(name):
                     waiter = asyncio.get_running_loop().create_future()
                     self._waiting.append(waiter)
                     try:
@@ -102,8 +102,9 @@ class Registry:
                     finally:
                         self._waiting.remove(waiter)
 
-    def _is_loading(self) -> bool:
-        return any(provider.is_loading for provider in self._providers.values())
+    def _is_awaited(self, name: str) -> bool:
+        namespace = name.partition(":")[0]
+        return any(namespace in provider.awaited for provider in self._providers.values())
 
     def resolve(self, name: str, version: str = "") -> ToolDescriptor:
         """The highest version that begins with *version* (whole numbers: `1` takes 1.10, not 10).

@@ -36,17 +36,13 @@ class Keeper:
 
     async def start(self) -> None:
         """Announce what there is, and load the modules, one after the other, in the background."""
-        self._provider.is_loading = True
+        self._provider.awaited = frozenset(self.modules)
         await self._provider.start()
         self._host.spawn(self._load_all(), "load")
 
     async def _load_all(self) -> None:
-        try:
-            for name in self.modules:
-                await self.load(name)
-        finally:
-            self._provider.is_loading = False
-            await self._provider.announce()
+        for name in self.modules:
+            await self.load(name)
 
     async def load(self, name: str) -> GuestModule:
         """Load module *name*, or load it again; the result says in which state it is."""
@@ -54,6 +50,7 @@ class Keeper:
         async with self._loading:
             await module.load()
             self._offer(module)
+            self._provider.awaited -= {name}
             self._listeners[name].update()
             await self._provider.announce()
         self._record(f"wasm.module.{module.state}", name, module.reason)

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
     from loom.agent import Agent
     from loom.capabilities import Capability, capability
+    from loom.cognition import (
+        CognitiveAgent,
+        CognitiveConfig,
+        CognitiveResult,
+        ThinkingStrategy,
+        ThoughtStep,
+    )
     from loom.collaboration import BarrierTimeout, barrier, bid, contract_net, fanout
     from loom.context import Context, Thread, call_tool
     from loom.contracts import ToolError
@@ -23,12 +30,17 @@ _HOME = {
     "Agent": "loom.agent",
     "BarrierTimeout": "loom.collaboration",
     "Capability": "loom.capabilities",
+    "CognitiveAgent": "loom.cognition",
+    "CognitiveConfig": "loom.cognition",
+    "CognitiveResult": "loom.cognition",
     "Context": "loom.context",
     "Envelope": "loom_kernel",
     "EventBus": "loom.eventbus",
     "LLMProvider": "loom.models",
     "NoResponders": "loom_kernel",
     "RequestTimeout": "loom_kernel",
+    "ThinkingStrategy": "loom.cognition",
+    "ThoughtStep": "loom.cognition",
     "Thread": "loom.context",
     "ToolError": "loom.contracts",
     "ToolProvider": "loom.provider",
@@ -54,12 +66,17 @@ __all__ = [
     "Agent",
     "BarrierTimeout",
     "Capability",
+    "CognitiveAgent",
+    "CognitiveConfig",
+    "CognitiveResult",
     "Context",
     "Envelope",
     "EventBus",
     "LLMProvider",
     "NoResponders",
     "RequestTimeout",
+    "ThinkingStrategy",
+    "ThoughtStep",
     "Thread",
     "ToolError",
     "ToolProvider",

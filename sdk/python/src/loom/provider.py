@@ -22,6 +22,7 @@ from loom.contracts import (
     ToolProgress,
     ToolResult,
     Tools,
+    steady,
 )
 
 NO_LABELS: frozenset[str] = frozenset()
@@ -37,8 +38,8 @@ class ToolProvider:
     """
 
     def __init__(self, host: Host, *, limit: int = 64) -> None:
-        self.is_loading = False
-        """Whether more tools are to come soon: calls of what is not there yet wait for them.
+        self.awaited: frozenset[str] = frozenset()
+        """Namespaces whose tools are to come soon: calls of them wait a little.
 
         `announce` when that changes.
         """
@@ -158,7 +159,7 @@ class ToolProvider:
         Raises:
             ToolError: APPROVAL_DENIED, it is another call, or has run already.
         """
-        now = self._host.clock.time()
+        now = steady(self._host.clock)
         self._spent = {nonce: end for nonce, end in self._spent.items() if end > now}
         if capsule.nonce in self._spent:
             raise ToolError(call.name, "APPROVAL_DENIED", "this approval was used already")

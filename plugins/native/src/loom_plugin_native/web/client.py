@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 import msgspec
 from loom_kernel import LoomError
 
-from loom_plugin_native.web.guard import Guard
+from loom_plugin_native.web.guard import Guard, Refused
 
 if TYPE_CHECKING:
     import ssl
@@ -29,6 +29,9 @@ _ODD_CODECS = {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "utf-
 """Encodings of Python that are none of the web, and slow or surprising."""
 _SAID = re.compile(rb"""<meta[^>]{1,200}charset=["']?([A-Za-z0-9_-]{1,40})""", re.IGNORECASE)
 """How a page itself says in which encoding it is."""
+_MAX_AGE = re.compile(r"max-age=(\d{1,9})")
+UNSAID = 86_400.0
+"""Seconds for which an answer may be kept that says nothing about it."""
 _MOVED = {301, 302, 303, 307, 308}
 
 
@@ -46,6 +49,8 @@ class Page(msgspec.Struct, frozen=True):
     """Without parameters, in lower case."""
     charset: str
     body: bytes
+    lifetime: float = 0.0
+    """Seconds for which it may be kept, as far as it says so itself (RFC 9111)."""
 
     @property
     def text(self) -> str:
@@ -83,6 +88,15 @@ class Client:
         except TimeoutError:
             late = f"{_host(url)!r} did not finish within {self._seconds:g} s"
             raise FetchFailed(late) from None
+
+    def may_reach(self, *urls: str) -> bool:
+        """Whether the guard lets *urls* be reached, as far as they say."""
+        try:
+            for url in urls:
+                self._guard.check_url(url)
+        except Refused:
+            return False
+        return True
 
     async def _get(
         self, url: str, headers: Mapping[str, str], params: Mapping[str, str], redirects: int
@@ -140,7 +154,17 @@ class Client:
                     raise FetchFailed(f"{url.host!r} sent more than {BYTES >> 20} MiB")
             kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
             charset = answer.charset_encoding or ""
-            return Page(str(url), answer.status_code, kind, charset, bytes(body))
+            lifetime = _lifetime(answer.headers.get("cache-control", ""))
+            return Page(str(url), answer.status_code, kind, charset, bytes(body), lifetime)
+
+
+def _lifetime(control: str) -> float:
+    """Seconds for which *control*, a Cache-Control header, lets an answer be kept."""
+    said = control.lower()
+    if any(word in said for word in ("no-store", "no-cache", "private")):
+        return 0.0
+    age = _MAX_AGE.search(said)
+    return float(age[1]) if age else UNSAID
 
 
 def _host(url: str) -> str:

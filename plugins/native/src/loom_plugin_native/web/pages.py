@@ -7,7 +7,9 @@ from typing import Any
 
 from loom import ToolError
 from loom.contracts import ToolCall, ToolDescriptor, ToolHints
+from loom_kernel import Clock
 
+from loom_plugin_native.web.cache import Kept, PageCache
 from loom_plugin_native.web.client import BYTES, REDIRECTS, SECONDS, Client, FetchFailed, Page
 from loom_plugin_native.web.guard import Refused
 from loom_plugin_native.web.reading import Text, clean, read_html
@@ -31,6 +33,7 @@ FETCH = ToolDescriptor(
         "properties": {
             "url": {"type": "string", "minLength": 1, "maxLength": 4096},
             "max_chars": {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL},
+            "fresh": {"type": "boolean", "default": False, "description": "Not from the cache"},
         },
         "required": ["url"],
         "additionalProperties": False,
@@ -44,8 +47,9 @@ FETCH = ToolDescriptor(
             "title": {"type": "string"},
             "text": {"type": "string"},
             "truncated": {"type": "boolean", "description": "The page says more"},
+            "age": {"type": "number", "description": "Seconds since it was fetched"},
         },
-        "required": ["url", "status", "content_type", "title", "text", "truncated"],
+        "required": ["url", "status", "content_type", "title", "text", "truncated", "age"],
         "additionalProperties": False,
     },
     timeout=SECONDS + 5,
@@ -69,12 +73,15 @@ async def get_page(tool: str, client: Client, url: str, **options: Any) -> Page:
 class PageTool:
     """The handler of `web:fetch`."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, cache: PageCache | None, clock: Clock) -> None:
         self._client = client
+        self._cache = cache
+        self._clock = clock
 
     async def fetch(self, call: ToolCall) -> dict[str, Any]:
-        """Fetch a page and read it."""
-        page = await get_page(FETCH.name, self._client, call.arguments["url"])
+        """Fetch a page, or take it from the cache, and read it."""
+        found = await self._page(call.arguments["url"], is_fresh=call.arguments.get("fresh", False))
+        page = found.page
         if page.content_type not in HTML | TEXT and not page.content_type.startswith("text/"):
             kind = f"it is {page.content_type[:80]!r}, not text: {len(page.body)} bytes"
             raise ToolError(FETCH.name, "ACTION_ERROR", kind, {"reason": "NotText"})
@@ -87,7 +94,19 @@ class PageTool:
             "title": read.title,
             "text": read.text[:most],
             "truncated": len(read.text) > most,
+            "age": round(self._clock.time() - found.fetched, 3),
         }
+
+    async def _page(self, url: str, *, is_fresh: bool) -> Kept:
+        """What was kept goes past the same guard as what is fetched."""
+        if self._cache is not None and not is_fresh:
+            kept = await asyncio.to_thread(self._cache.get, url, self._clock.time())
+            if kept is not None and self._client.may_reach(url, kept.page.url):
+                return kept
+        fetched = Kept(self._clock.time(), await get_page(FETCH.name, self._client, url))
+        if self._cache is not None:
+            await asyncio.to_thread(self._cache.put, url, fetched)
+        return fetched
 
 
 def _read(page: Page) -> Text:

@@ -36,6 +36,7 @@ from msgspec import UNSET
 
 from loom.bridge.client import Client
 from loom.bridge.codec import LONGEST_REASON
+from loom.bridge.deliveries import Deliveries
 from loom.bridge.messages import (
     Call,
     ClientMessage,
@@ -57,7 +58,6 @@ CHECKED = 4096
 """Topics whose spelling is remembered as right."""
 get_cause = current.get
 kind = type  # `publish` has a parameter of that name
-force_setattr = msgspec.structs.force_setattr
 
 
 class RemoteBus:
@@ -81,7 +81,7 @@ class RemoteBus:
         self._options: dict[int, Subscribe] = {}
         self._next = 0
         self._inbox = 0
-        self._live: dict[int, Envelope] = {}
+        self._deliveries = Deliveries()
         self._states: dict[int, tuple[bytes, list[float]]] = {}
         """What is to be said with the end of a delivery: a state, and what a clock said."""
         self._checked: set[str] = set()
@@ -133,7 +133,7 @@ class RemoteBus:
         number = 0
         if cause is not None:
             number = self._number_of(topic, cause)
-            fields = _with_labels(cause, self._live.get(number), fields)
+            fields = _with_labels(cause, self._deliveries.find(cause), fields)
         if kind(data) is bytes:
             octets, message = data, Publish(topic, UNSET, data, type, number)
         else:
@@ -153,12 +153,10 @@ class RemoteBus:
 
     def _number_of(self, topic: str, cause: Envelope) -> int:
         """The delivery that *cause* is, if it came through here."""
-        known = self._live.get(cause.delivery)
-        if known is None or known.number != cause.number:
-            return 0
-        if cause.ttl <= 1:
+        number = self._deliveries.number(cause)
+        if number and cause.ttl <= 1:
             raise HopLimitExceeded(topic, cause.thread_id, cause.hop + 1)
-        return cause.delivery
+        return number
 
     async def flush(self) -> None:
         """Wait until the server has done all that was said so far."""
@@ -264,8 +262,7 @@ class RemoteBus:
         number = self._numbers.pop(subscription, None)
         if number is not None:
             del self._remote[number], self._options[number]
-            queued = {event.delivery for event in subscription.backlog}
-            self._live = {n: event for n, event in self._live.items() if n not in queued}
+            self._deliveries.forget([*subscription.backlog])
             if number or not self._client.returns:
                 self._client.send(Unsubscribe(number))
 
@@ -317,7 +314,7 @@ class RemoteBus:
         if len(state) > self._client.welcome.max_payload:
             longest = self._client.welcome.max_payload
             raise LoomError(f"{owner} knows {len(state)} bytes; at most {longest} are kept")
-        if event.delivery in self._live:
+        if self._deliveries.find(event) is not None:
             self._states[event.delivery] = state, list(clock)
 
     def begin_anew(self, owner: str, event: Envelope) -> None:
@@ -331,7 +328,8 @@ class RemoteBus:
     async def call(self, call: ToolCall) -> ToolResult:
         """Run a tool through the broker at the other end."""
         cause = get_cause()
-        return await self._client.call(call, cause.delivery if cause is not None else 0)
+        number = self._deliveries.number(cause) if cause is not None else 0
+        return await self._client.call(call, number)
 
     def offer(
         self,
@@ -347,18 +345,17 @@ class RemoteBus:
         self, answer: Callable[[ToolCall], Awaitable[ToolResult]], message: Call
     ) -> ToolResult:
         """Run one of our own tools; what it says meanwhile names the call as its cause."""
-        number, call = message.cause, message.call
+        call = message.call
         cause = Envelope(
             "tool.call", self.node, self.now(), "tool.call", sender=call.caller,
-            number=secrets.randbits(62), subject=call.id, delivery=number,
+            number=secrets.randbits(62), subject=call.id,
         )  # fmt: skip
-        self._live[number] = cause
+        self._deliveries.enter(message.cause, cause)
         current.set(cause)
         try:
             return await answer(call)
         finally:
-            if self._live.get(number) is cause:
-                del self._live[number]
+            self._deliveries.settle(cause)
 
     # -- from the server ---------------------------------------------------------------------
 
@@ -376,8 +373,7 @@ class RemoteBus:
             if subscription is not None:
                 subscription.offer(event)
             return
-        force_setattr(event, "delivery", message.number)
-        self._live[message.number] = event
+        self._deliveries.enter(message.number, event)
         if len(subscription.queue) < subscription.fast_limit:
             subscription.queue.append(event)
             subscription.offered += 1
@@ -387,26 +383,27 @@ class RemoteBus:
             self._settled(event)
 
     def _settled(self, event: Envelope, failure: BaseException | None = None) -> None:
-        if self._live.pop(event.delivery, None) is None:
+        if not (number := self._deliveries.settle(event)):
             return
         state, clock = self._states.pop(event.delivery, (b"", []))
         if self._client.welcome.keeps and (state or clock or failure is not None):
             if failure is None:
-                self._client.send(Settle(event.delivery, state=state, clock=clock))
+                self._client.send(Settle(number, state=state, clock=clock))
             else:
-                self._client.send(_settlement(event.delivery, failure))
+                self._client.send(_settlement(number, failure))
         else:
-            self._client.settle(event.delivery)
+            self._client.settle(number)
 
-    def _restore(self) -> list[ClientMessage]:
-        """What a new session has to know."""
-        self._live.clear()
+    def _restore(self) -> tuple[list[ClientMessage], set[int]]:
+        """What a new session has to know, and what of the old one comes again in it."""
+        mailbox = self._remote.get(0) if self._client.welcome.keeps else None
+        again = self._deliveries.begin_session(mailbox)
         self._states.clear()
         known: list[ClientMessage] = [
             msgspec.structs.replace(self._options[number], patterns=subscription.patterns)
             for number, subscription in self._remote.items()
         ]
-        return known if self._offer is None else [*known, self._offer]
+        return known if self._offer is None else [*known, self._offer], again
 
 
 def _with_labels(cause: Envelope, known: Envelope | None, fields: EnvelopeFields) -> EnvelopeFields:

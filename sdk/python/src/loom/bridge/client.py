@@ -68,8 +68,8 @@ class Client:
         self.welcome = Welcome(session="", key="", epoch=0, name=hello.agent)
         self.deliver: Callable[[Deliver], None] = _ignore
         """What to do with each event that arrives."""
-        self.restore: Callable[[], list[ClientMessage]] = list
-        """What a new session has to be told first: subscriptions, tools."""
+        self.restore: Callable[[], tuple[list[ClientMessage], set[int]]] = lambda: ([], set())
+        """What a new session has to be told first; and the deliveries that come again in it."""
         self.answer_call: CallHandler | None = None
         """What runs this client's own tools."""
         self.spawn: Callable[[Any, str], asyncio.Task[Any]] = _no_tasks
@@ -95,8 +95,7 @@ class Client:
         self._calls: dict[int, tuple[Call, asyncio.Future[ToolResult]]] = {}
         self._runs: dict[int, asyncio.Task[None]] = {}
         self._refs = 0
-        self._heard = 0.0
-        self._spoke = 0.0
+        self._heard = self._spoke = 0.0
         self._reason = ""
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             Deliver: lambda said: self.deliver(said),  # noqa: PLW0108  # it is set later
@@ -236,15 +235,16 @@ class Client:
 
     def _start_anew(self) -> None:
         """What the old session did not hear is said to the new one; what it heard may be lost."""
-        left = self._stream.drain()
+        first, again = self.restore()
+        left = [one for one in self._stream.drain() if getattr(one, "cause", 0) not in again]
         self._settled.clear()
         for run in self._runs.values():
             run.cancel()
         unheard = {message.ref for message in left if isinstance(message, Call)}
-        for ref, (_, promise) in list(self._calls.items()):
+        for ref, (asked, promise) in list(self._calls.items()):
             if ref not in unheard and not promise.done():
-                promise.set_result(_unknown(self._calls[ref][0].call))
-        for message in self.restore():
+                promise.set_result(_unknown(asked.call))
+        for message in first:
             self._stream.put(message)
         for message in left:
             if isinstance(message, Publish | Call):

@@ -29,6 +29,7 @@ from loom.contracts.approvals import (
 from loom.contracts.audits import Audit
 from loom.contracts.bridges import Bridge, RemoteMethod, Ticket
 from loom.contracts.budgets import BudgetExceeded, Budgets
+from loom.contracts.chats import ChatKind, ChatSaid, ChatTold
 from loom.contracts.collaboration import (
     AwardNotice,
     BarrierStep,
@@ -108,6 +109,7 @@ from loom.contracts.models import (
 )
 from loom.contracts.runs import RUN_FORMAT, CalledTool, Emission, Handling, RunHeader
 from loom.contracts.sandboxes import Command, Confinement, Sandbox
+from loom.contracts.timekeeping import steady
 from loom.contracts.tools import (
     BROKER,
     GO_ON,
@@ -162,6 +164,9 @@ __all__ = [
     "CallForProposals",
     "CalledTool",
     "Capsule",
+    "ChatKind",
+    "ChatSaid",
+    "ChatTold",
     "CheckDuplicate",
     "CheckExecuted",
     "Command",
@@ -257,4 +262,5 @@ __all__ = [
     "VectorSource",
     "canonical",
     "read",
+    "steady",
 ]

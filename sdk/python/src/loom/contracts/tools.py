@@ -13,7 +13,7 @@ The broker is the only one that asks providers; nobody calls a tool past it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -174,8 +174,8 @@ class Provider(Protocol):
     """Whoever runs tools, as the broker sees it; `loom.ToolProvider` is one."""
 
     @property
-    def is_loading(self) -> bool:
-        """Whether more tools are to come soon: a call of one that nobody offers waits for them."""
+    def awaited(self) -> Collection[str]:
+        """Namespaces whose tools are to come soon: a call of one waits a little for it."""
         ...
 
     async def prepare(self, call: ToolCall) -> Preparation:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from loom.models.chain import Endpoints, read_endpoints
     from loom.models.counting import estimate, estimate_request
     from loom.models.endpoint import Endpoint, read_endpoint
+    from loom.models.environment import find_endpoint
     from loom.models.errors import printable, status_error
     from loom.models.http import http_client
     from loom.models.messages import prompted, read_messages, read_tools
@@ -29,6 +30,7 @@ _HOME = {
     "PRESETS": "presets",
     "estimate": "counting",
     "estimate_request": "counting",
+    "find_endpoint": "environment",
     "http_client": "http",
     "printable": "errors",
     "prompted": "messages",
@@ -62,6 +64,7 @@ __all__ = [
     "LLMProvider",
     "estimate",
     "estimate_request",
+    "find_endpoint",
     "http_client",
     "printable",
     "prompted",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -13,7 +14,8 @@ PER_MESSAGE = 8
 """Tokens that mark where a message begins and ends, and whose it is."""
 PER_TOOL = 16
 _VOWELS = re.compile("[aeiouy]", re.IGNORECASE)
-_PIECES = re.compile(r"[A-Za-z]+|\d+|\s+|[^\sA-Za-z\d]+", re.ASCII)
+_PIECES = re.compile(r"[A-Za-z]{1,30}|\d{1,30}|\s{1,64}|[^\sA-Za-z\d]{1,30}", re.ASCII)
+"""No piece is long: their counts are remembered."""
 
 
 def estimate(text: str) -> int:
@@ -23,7 +25,7 @@ def estimate(text: str) -> int:
     other scripts one for a letter of two bytes and two for a longer one. Held against cl100k_base
     and o200k_base, prose and code come out 1.3 to 2 times too high, and noise about right.
     """
-    return sum(_tokens(found[0]) for found in _PIECES.finditer(text))
+    return sum(map(_tokens, _PIECES.findall(text)))
 
 
 def estimate_request(request: ModelRequest) -> int:
@@ -46,6 +48,7 @@ def _of_message(message: Message) -> int:
     return total
 
 
+@lru_cache(16_384)
 def _tokens(piece: str) -> int:
     first = piece[0]
     if first.isspace():

@@ -27,6 +27,15 @@ def chosen_preset() -> str:
     raise ConfigError(f"no model is set up: set {CHOICE} to a preset, or one of {keys}")
 
 
+def find_endpoint() -> dict[str, dict[str, Any]]:
+    """The tables `[llm]` that the environment stands for: one, or none if no model is set up."""
+    try:
+        name = chosen_preset()
+    except ConfigError:
+        return {}
+    return {name: from_environment(name)}
+
+
 def from_environment(name: str) -> dict[str, Any]:
     """The table `[llm.<name>]` that the variables of preset *name* make.
 

@@ -101,6 +101,8 @@ class Remote:
         found = msgspec.convert(answer.data["models"], list[ModelRecord])
         if not found:
             text = "the runtime has no such endpoint; see `loom models list`"
+            if not self._name:
+                text = "no model is set up: see plugins/models/README.md, or set LOOM_LLM"
             raise ModelError(self._name, "MODEL_REFUSED", text, is_final=True)
         return found[0]
 

@@ -175,7 +175,7 @@ async def check_large_answer(type: str) -> None:
 
 async def check_cancelling(type: str) -> None:
     """Leaving, or being cancelled, closes the connection at once."""
-    slow = [
+    slow: list[Answer | str] = [
         "ready", Answer("x" * 800, pause=30), Answer("x" * 800, delay=30),
         Answer("x" * 8000, pause=0.01),
     ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""The arithmetic of the market analyst: prices in, opinions and plans out."""
