@@ -129,6 +129,8 @@ async def test_nothing_that_is_to_stay_here_is_seen_elsewhere(learning: bool) ->
         elsewhere = [labels for address, labels in opened if address[1] == port]
         assert elsewhere
         assert not [labels for labels in elsewhere if HELD & labels]
+        failed = [event.data["error.type"] for event in house.events.on("llm.call.failed")]
+        assert failed.count("MODEL_REFUSED") == crowd.refused, "the router never even tried"
     assert crowd.refused > 80
     assert len(crowd.held) > 80
     wanted = {"local", "local_fallback"} if learning else {"local", "hybrid", "local_fallback"}

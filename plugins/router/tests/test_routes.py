@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -242,6 +243,48 @@ async def test_another_one_answers_if_the_chosen_one_fails() -> None:
         assert len(house.there.requests) == 1
         settled = house.events.on("router.settled")
         assert len(settled) == 2, "also what failed is told of"
+
+
+@pytest.mark.feature("RTE-06")
+async def test_who_fails_too_often_is_left_alone() -> None:
+    broken = lambda _: Answer(status=500)  # noqa: E731  # a script
+    llm = {"large": {"breaker_failures": 1}}
+    async with housed(there=broken, sure=0.1, llm=llm, latency_budget_ms=9000) as house:
+        assert house.decide().route == "cloud"
+        await house.think("Hi")
+        after = house.decide()
+        assert (after.route, after.endpoint) == ("local_fallback", "small")
+        assert (await house.think("Hi"))["content"] == "here: Hi"
+        assert len(house.there.requests) == 1
+    async with housed(there=broken, sure=0.1, llm=llm, local=False) as house:
+        with pytest.raises(ToolError):
+            await house.think("Hi")
+        assert (house.decide().route, house.decide().reason) == (
+            "defer",
+            "no endpoint can be asked now",
+        )
+
+
+@pytest.mark.feature("RTE-06")
+async def test_many_think_at_once() -> None:
+    slow = lambda asked: Answer(f"there: {asked.prompt}", delay=0.05)  # noqa: E731  # a script
+    async with (
+        housed(there=slow, sure=0.7, latency_budget_ms=9000) as house,
+        asyncio.TaskGroup() as group,
+    ):
+        tasks = [group.create_task(house.think(f"{number}")) for number in range(16)]
+        answers = await asyncio.gather(*tasks)
+    assert [one["content"] for one in answers] == [f"there: {number}" for number in range(16)]
+
+
+async def test_a_caller_that_goes_ends_both_halves() -> None:
+    slow = lambda _: Answer("late", delay=20.0)  # noqa: E731  # a script
+    async with housed(here=slow, there=slow, sure=0.7, latency_budget_ms=9000) as house:
+        calling = house.ada.spawn(house.think("Hi"), "think")
+        await wait_until(lambda: house.here.open == 1 and house.there.open == 1)
+        calling.cancel()
+        await wait_until(lambda: house.here.open == 0 and house.there.open == 0, 2.0)
+        await wait_until(lambda: bool(house.events.on("router.settled")))
 
 
 async def test_a_fallback_of_the_endpoints_is_not_the_routers() -> None:
