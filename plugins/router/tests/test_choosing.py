@@ -66,7 +66,7 @@ def test_limits_hold_whatever_the_case(case: Case) -> None:
 @given(
     st.booleans(),
     st.booleans(),
-    st.sets(st.sampled_from(["local-only", "private", "private-named", "sensitive", "untrusted"])),
+    st.sets(st.sampled_from(["local-only", "private", "sensitive", "untrusted"])),
     st.lists(st.sampled_from([*LEVELS, "", "nonsense"])),
 )
 def test_nothing_held_is_allowed_elsewhere(
@@ -74,7 +74,12 @@ def test_nothing_held_is_allowed_elsewhere(
 ) -> None:
     record = ModelRecord("x", "m", is_local, is_trusted)
     level = strictest(said, frozenset(labels))
-    allowed = is_allowed(record, level, frozenset(labels), ["x"])
-    held = "local-only" in (*said, *labels) or "private" in labels or "nonsense" in said
-    assert allowed is (is_local or (not held and (level != 1 or is_trusted)))
+    held = "local-only" in (*said, *labels) or "nonsense" in said
+    private = not held and "private" in (*said, *labels)
+    assert is_allowed(record, level, ["x"]) is (
+        is_local or private or (not held and (is_trusted or level != 1))
+    )
+    assert is_allowed(record, level, []) is (
+        is_local or (not held and not private and (is_trusted or level != 1))
+    )
     assert level >= max((rank(one) for one in said if one), default=0)

@@ -12,7 +12,7 @@ from loom.testing.models import Answer
 from loom_kernel import Envelope
 from loom_kernel.testing import wait_until
 
-from plugins.router.tests.conftest import House, housed
+from plugins.router.tests.conftest import THERE, House, housed
 
 pytestmark = pytest.mark.anyio
 
@@ -94,18 +94,32 @@ async def test_what_an_event_says_of_its_privacy_holds_for_all_it_causes() -> No
         assert seen[0].labels == {"private"}
         assert seen[0].metadata == {}
         assert house.there.requests == []
-    async with housed(sure=0.1, latency_budget_ms=9000, private_to=["large"]) as house:
-        heard: list[Envelope] = []
 
-        async def hear(event: Envelope) -> None:
-            heard.append(event)
 
-        with house.ada.on("first", handler=hear):
+@pytest.mark.feature("RTE-02", "X-02")
+async def test_what_is_private_goes_to_named_endpoints_by_the_router_only() -> None:
+    answers: list[Any] = []
+
+    async def think(event: Envelope) -> None:
+        answers.extend([await house.think(str(event.data)) for _ in range(2)])
+        for model in ("large", "other"):
+            with pytest.raises(ToolError) as refused:
+                await house.call({"prompt": "x", "model": model}, "llm:generate")
+            assert refused.value.code == "PERMISSION_DENIED"
+        answers.append(event)
+
+    broken: dict[str, Any] = {**THERE, "fallback": ["large"]}
+    async with housed(
+        sure=0.1, latency_budget_ms=9000, llm={"other": broken}, private_to=["large"]
+    ) as house:
+        with house.ada.on("first", handler=think):
             user = house.runtime.host("user")
             await user.publish("first", "secret", metadata={"privacy": "private"})
-            await wait_until(lambda: bool(heard))
-        assert heard[0].labels == {"private-named"}
-        assert house.decide(cause=heard[0]).endpoint == "large"
+            await wait_until(lambda: len(answers) == 3)
+        assert [one["endpoint"] for one in answers[:2]] == ["large", "large"]
+        assert [asked.prompt for asked in house.there.requests] == ["secret"] * 2
+        done = house.events.on("tool.call.completed")
+        assert all("private" in one.labels for one in done), "the answer is as private"
 
 
 @pytest.mark.feature("RTE-05")

@@ -29,16 +29,15 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     from loom.contracts import Router
 
     from loom_plugin_router.events import Events
-    from loom_plugin_router.privacy import Labeller
+    from loom_plugin_router.privacy import labelled
     from loom_plugin_router.requests import Requests
     from loom_plugin_router.service import Service
     from loom_plugin_router.tool import offer
 
-    settings: Settings = host.settings
     service = Service(host)
     host.provide(Router, service)
     host.health(service.health)
-    host.add_filter(Labeller(settings.private_to), order=-200)
+    host.add_filter(labelled, order=-200)
     Requests(host, service).listen()
     Events(host, service).listen()
     host.spawn(service.decisions.stay(service.learner.text), "keeping")

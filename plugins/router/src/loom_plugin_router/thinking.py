@@ -19,7 +19,9 @@ from loom.contracts import (
 from loom_kernel import Host, current
 
 from loom_plugin_router.choosing import Candidate
+from loom_plugin_router.privacy import released
 from loom_plugin_router.service import Plan, Service
+from loom_plugin_router.settings import Settings
 
 Phase = Literal["only", "quick", "refine"]
 Failure = ModelError | BudgetExceeded
@@ -52,6 +54,8 @@ class Thinking:
         self._host = host
         self._service = service
         self._models = host.require(Models)
+        settings: Settings = host.settings
+        self._private_to = settings.private_to
         self._plan = plan
         self._request = request
         self._heard = heard
@@ -110,7 +114,7 @@ class Thinking:
     async def _ask(self, name: str, heard: Heard) -> ModelReply | None:
         """The reply of endpoint *name*; None if there is none, the failure is noted."""
         began = self._host.clock.monotonic()
-        cause = current.get()
+        cause = released(current.get(), name, self._private_to)
         try:
             asking = self._models.stream(
                 name, self._request, cause, self._plan.weighed.request.agent, fallback=False

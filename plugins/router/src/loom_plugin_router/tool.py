@@ -22,7 +22,7 @@ from loom.contracts import (
 )
 from loom_kernel import Host, current
 
-from loom_plugin_router.privacy import PRIVATE, label_of
+from loom_plugin_router.privacy import PRIVATE, marked
 from loom_plugin_router.questions import NAME, THINK, Question, read_question
 from loom_plugin_router.service import Plan, Service
 from loom_plugin_router.settings import Settings
@@ -96,12 +96,8 @@ class _Tools:
     def _mark(self, plan: Plan, question: Question) -> None:
         """Let all that comes of it carry how private it is: the answer is, as the question."""
         cause, level = current.get(), plan.weighed.wants.level
-        if cause is None or not (level >= PRIVATE or question.privacy):
-            return
-        settings: Settings = self._host.settings
-        label = label_of(level, settings.private_to)
-        if label not in cause.labels:
-            current.set(msgspec.structs.replace(cause, labels=cause.labels | {label}))
+        if cause is not None and (level >= PRIVATE or question.privacy):
+            current.set(marked(cause, level))
 
     def _thinking(self, call: ToolCall, plan: Plan, question: Question) -> Thinking:
         told = {"text": 0, "thinking": 0}

@@ -73,7 +73,7 @@ class Scales:
         """All that a choice for *request* needs."""
         wants = self.wants(request, cause)
         named = self._settings.private_to
-        allowed = [one for one in records if is_allowed(one, wants.level, wants.labels, named)]
+        allowed = [one for one in records if is_allowed(one, wants.level, named)]
         ready = [one for one in allowed if one.state == "ready"]
         confidence, is_supported = self._confidence(request, wants, now)
         case = Case(
