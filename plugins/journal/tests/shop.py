@@ -12,6 +12,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from zlib import crc32
 
 from loom import Agent, Context, Envelope
 from loom.contracts import Agents
@@ -32,7 +33,9 @@ async def handle(ctx: Context, topic: str, event: Envelope) -> None:
 
 
 async def deliver(ctx: Context, topic: str, event: Envelope) -> None:
-    ctx.state["parcels"] = [*ctx.state.get("parcels", []), event.data["number"]]
+    number = event.data["number"]
+    ctx.state["count"] = ctx.state.get("count", 0) + 1
+    ctx.state["chain"] = crc32(str(number).encode(), ctx.state.get("chain", 0))
 
 
 async def publish(runtime: Runtime) -> None:
@@ -55,8 +58,8 @@ async def main() -> None:
         if WHAT != "drain":
             await publish(runtime)
         health = runtime.health
-        await wait_until(lambda: health()["journal"].metrics["lag"] == 0, timeout=30)
-        await wait_until(lambda: not runtime.bus.busy(), timeout=30)
+        await wait_until(lambda: health()["journal"].metrics["lag"] == 0, timeout=90)
+        await wait_until(lambda: not runtime.bus.busy(), timeout=90)
         print("idle", clerk.ctx.state, driver.ctx.state, sep="|", flush=True)
         for id in ("clerk", "driver"):
             await agents.stop(id)

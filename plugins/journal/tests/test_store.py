@@ -6,6 +6,8 @@ import os
 import random
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,32 @@ def test_records_have_a_gapless_order_and_are_read_as_they_were_written(
     assert found[99].body == BODIES[49] + b"99"
     assert again.verify() == 1234
     again.close()
+
+
+SHORT = """
+import os, sys
+from pathlib import Path
+from loom_plugin_journal import Append, Batch, SqliteStore
+
+store = SqliteStore(Path(sys.argv[1]), ballast=0, checkpoint=1 << 20)
+batch = Batch()
+batch.appends += [Append("a", os.urandom(7_000), 0.0) for _ in range(100)]
+store.commit(batch)
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.feature("X-05")
+@pytest.mark.reliability("R1")
+def test_the_file_does_not_grow_for_ever_if_each_process_is_killed_soon(tmp_path: Path) -> None:
+    """None of them writes enough to write the log back; the next one does it."""
+    for _ in range(10):
+        done = subprocess.run([sys.executable, "-c", SHORT, str(tmp_path)], check=False, timeout=60)
+        assert done.returncode == -9
+    assert (tmp_path / f"{FILE}-wal").stat().st_size < 3 << 20
+    store = SqliteStore(tmp_path, ballast=0)
+    assert store.verify() == store.last == 1000
+    store.close()
 
 
 def test_a_key_that_was_used_gives_the_record_of_the_first_time(store: SqliteStore) -> None:

@@ -230,3 +230,16 @@ async def test_a_key_in_the_settings_is_refused_unseen() -> None:
         reason = runtime.quarantined["native"].reason
         assert "never a key" in reason
         assert "canary" not in reason
+
+
+async def test_a_socket_that_is_connected_elsewhere_than_allowed_is_not_used() -> None:
+    """The kernel takes "any address" for this machine: what was allowed is not what was reached."""
+
+    async def any_address(host: str, port: int) -> list[str]:
+        return [str(IPv4Address(0))]
+
+    async with Site({"/": answer("secret")}) as site:
+        guard = Guard([f"odd.test:{site.port}"], [], any_address)
+        with pytest.raises(Refused, match="led to another address"):
+            await Client(guard).get(f"http://odd.test:{site.port}/")
+        assert site.asked == []

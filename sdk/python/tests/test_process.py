@@ -139,6 +139,19 @@ async def test_its_group_is_killed_with_it(start: Start, how: str, mark: str) ->
     await wait_until(lambda: not running_with(mark))
 
 
+@pytest.mark.feature("TOOL-04")
+@pytest.mark.parametrize("how", ["confine", "contain", "bare"])
+async def test_what_it_started_in_another_session_is_killed_with_it(
+    start: Start, how: str, mark: str
+) -> None:
+    process = await start("/bin/sh", "-c", f"setsid sleep {mark} & echo; wait", how=how)
+    await process.stdout.readline()
+    await wait_until(lambda: running_with(mark))
+    process.kill()
+    await process.wait()
+    await wait_until(lambda: not running_with(mark))
+
+
 @pytest.mark.parametrize("how", ["confine", "contain"])
 async def test_nothing_leaves_its_sandbox_by_leaving_its_group(
     start: Start, how: str, mark: str

@@ -29,6 +29,8 @@ class Screen:
         self.is_verbose = False
         self._as_json = as_json
         self._is_amid_line = False
+        self._is_shown = False
+        """Whether the answer was shown as it came."""
 
     def prompt(self) -> None:
         """Show that it is the person's turn."""
@@ -52,15 +54,19 @@ class Screen:
             self._json(told)
             return
         match told.kind:
+            case "begun":
+                self._is_shown = False
             case "text" if self.is_streaming:
+                self._is_shown = True
                 self._write(told.text)
             case "thinking" if self.is_verbose:
                 self._write(told.text, dim=True)
             case "step":
                 self._step(told)
             case "answered":
-                if not self.is_streaming:
+                if not self._is_shown:
                     self._write(told.text)
+                self._is_shown = False
                 self._end_line()
             case "failed":
                 self.note(f"no answer: {told.text}")

@@ -133,6 +133,9 @@ class SqliteStore:
                 f"{self._head.path} to go on from it"
             )
         self._ballast.reserve()
+        # A process that was killed has left its write-ahead log: if none lives long enough to write
+        # it back, it would grow for ever.
+        self._checkpoint(_size(self._path.with_name(f"{FILE}-wal")))
 
     def _open(self) -> Tail:
         is_new = not self._path.exists()
@@ -156,6 +159,7 @@ class SqliteStore:
             )
         writer.execute("PRAGMA journal_mode=WAL")
         writer.execute("PRAGMA wal_autocheckpoint=0")
+        writer.execute(f"PRAGMA journal_size_limit={self._limit}")
         writer.execute("PRAGMA synchronous=FULL")
         if is_new or version == 0:
             writer.executescript(f"BEGIN IMMEDIATE;{TABLES}PRAGMA user_version={FORMAT};COMMIT;")
@@ -406,6 +410,13 @@ class SqliteStore:
         if self._head is not None:
             self._head.close()
         os.close(self._guard)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _connect(path: Path) -> sqlite3.Connection:
