@@ -319,6 +319,17 @@ async def test_parts_are_told_if_they_are_wanted() -> None:
         assert {one.data.kind for one in told} == {"text"}
 
 
+@pytest.mark.feature("RTE-06")
+async def test_two_answers_are_never_mixed() -> None:
+    broken = lambda _: Answer("one two three four five six", cut=4)  # noqa: E731  # a script
+    async with housed(there=broken, sure=0.1, latency_budget_ms=9000) as house:
+        with pytest.raises(ToolError) as interrupted:
+            await house.think("Hi", stream=True)
+        assert interrupted.value.details["code"] == "MODEL_INTERRUPTED"
+        assert house.here.requests == [], "a part of the other answer was told"
+        assert (await house.think("Hi"))["content"] == "here: Hi"
+
+
 async def test_an_answer_is_as_private_as_its_question() -> None:
     async def work(event: Envelope) -> None:
         await house.think("Hi", privacy="local-only")

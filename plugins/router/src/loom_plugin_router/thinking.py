@@ -25,7 +25,8 @@ from loom_plugin_router.settings import Settings
 
 Phase = Literal["only", "quick", "refine"]
 Failure = ModelError | BudgetExceeded
-Heard = Callable[[ModelPart], Awaitable[None]]
+Heard = Callable[[ModelPart], Awaitable[bool]]
+"""Is told a part; says whether somebody else was told of it."""
 MOST = 3
 """Endpoints that are asked for one answer."""
 
@@ -63,6 +64,7 @@ class Thinking:
         self._began = host.clock.monotonic()
         self._cost = 0.0
         self._failures: list[Failure] = []
+        self._is_told = False
 
     async def answer(self) -> Thought:
         """The answer, of the last endpoint that was asked.
@@ -104,11 +106,15 @@ class Thinking:
         return reply
 
     async def _instead(self) -> Thought:
-        """Ask others that may be asked, one after the other."""
+        """Ask others that may be asked, one after the other; none if a part was told already."""
+        if self._is_told:
+            raise self._failures[0]
         for other in self._plan.others[: MOST - len(self._failures)]:
             reply = await self._ask(other.name, self._heard)
             if reply is not None:
                 return self._done("only", reply, _route_of(other), other.name)
+            if self._is_told:
+                break
         raise self._failures[0]
 
     async def _ask(self, name: str, heard: Heard) -> ModelReply | None:
@@ -124,7 +130,7 @@ class Thinking:
                     if isinstance(part, ModelReply):
                         self._observe(name, began, part.usage.cost, is_good=True)
                         return part
-                    await heard(part)
+                    self._is_told = await heard(part) or self._is_told
             raise ModelError(name, "MODEL_INTERRUPTED", "the answer has no end")
         except BudgetExceeded as error:
             self._failures.append(error)  # it was not asked: nothing is learned of it
@@ -162,8 +168,9 @@ class Thinking:
         self._plan.decision = actual
 
 
-async def _unheard(part: ModelPart) -> None:
+async def _unheard(part: ModelPart) -> bool:
     """Parts of a hybrid are not told: two answers would be mixed."""
+    return False
 
 
 def _said(failure: Failure) -> str:

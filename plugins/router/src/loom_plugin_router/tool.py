@@ -102,12 +102,14 @@ class _Tools:
     def _thinking(self, call: ToolCall, plan: Plan, question: Question) -> Thinking:
         told = {"text": 0, "thinking": 0}
 
-        async def heard(part: ModelPart) -> None:
-            if question.stream and not isinstance(part, ModelReply):
-                kind = "text" if isinstance(part, TextDelta) else "thinking"
-                told[kind] += len(part.text)
-                await self._provider.progress(call, told[kind], message=part.text, kind=kind)
-                await asyncio.sleep(0)  # many parts may be there at once: each is heard now
+        async def heard(part: ModelPart) -> bool:
+            if not question.stream or isinstance(part, ModelReply):
+                return False
+            kind = "text" if isinstance(part, TextDelta) else "thinking"
+            told[kind] += len(part.text)
+            await self._provider.progress(call, told[kind], message=part.text, kind=kind)
+            await asyncio.sleep(0)  # many parts may be there at once: each is heard now
+            return True
 
         async def quick(reply: ModelReply) -> None:
             await self._provider.progress(
