@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from loom import Context
 from loom.testing.models import Answer, Asked, FakeModels
-from loom_kernel import Runtime
+from loom_kernel import Clock, Runtime
 from loom_kernel.testing import EventRecorder, running
 
 
@@ -31,13 +32,22 @@ class House:
 
 @asynccontextmanager
 async def housed(
-    script: Any, *plugins: str, tables: dict[str, Any] | None = None, **more: Any
+    script: Any,
+    *plugins: str,
+    tables: dict[str, Any] | None = None,
+    config: dict[str, Any] | None = None,
+    state: Path | None = None,
+    clock: Clock | None = None,
+    **more: Any,
 ) -> AsyncIterator[House]:
     """A house whose `[llm.fast]` is at a server with *script*; *more* are settings of it."""
     async with FakeModels(script) as models:
         own = {"model": "m", "api_base": models.url, "retry_base_sec": 0.001, **more}
         llm = {"fast": own, **(tables or {})}
-        async with running("tools", "models", *plugins, config={"llm": llm}) as runtime:
+        found = {**(config or {}), "llm": llm}
+        async with running(
+            "tools", "models", *plugins, config=found, state=state, clock=clock
+        ) as runtime:
             yield House(runtime, models)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from loom import LLMProvider
 from loom.contracts import BudgetExceeded, Budgets, ModelError, ModelReply, ModelRequest, Models
 from loom.models import prompted
 from loom.testing.models import Answer, Asked
-from loom_kernel import Envelope
-from loom_kernel.testing import wait_until
+from loom_kernel import ConfigError, Envelope, RealClock
+from loom_kernel.testing import VirtualClock, wait_until
+from loom_plugin_models.allowance import Allowance
 
 from plugins.models.tests.conftest import House, housed, thinker
 
@@ -193,3 +194,46 @@ async def test_each_question_is_in_the_audit() -> None:
 def lines(file: Path) -> list[dict[str, Any]]:
     text = file.read_text().splitlines() if file.is_file() else []
     return [json.loads(line) for line in text if line.startswith("{") and "event" in line]
+
+
+DAY = 86_400.0
+
+
+async def spend_all(house: House) -> int:
+    """Ask until there is no more; the tokens that it took."""
+    llm, before = LLMProvider.from_runtime(house.agent), len(house.models.requests)
+
+    async def go_on() -> None:
+        for _ in range(10):
+            await llm.generate("Go on")
+
+    with pytest.raises(ModelError, match="begin anew at 00:00 UTC") as refused:
+        await go_on()
+    assert refused.value.code == "MODEL_REFUSED"
+    return sum(20 + one.body["max_tokens"] for one in house.models.requests[before:])
+
+
+@pytest.mark.feature("X-03")
+async def test_a_day_takes_no_more_than_its_limit_whoever_asks(tmp_path: Path) -> None:
+    """A timer's events are each the first of a thread: none of their budgets ends."""
+    clock = VirtualClock()
+    clock.set_wall(100 * DAY + 10)
+
+    def opened() -> AbstractAsyncContextManager[House]:
+        daily = {"plugins": {"models": {"daily": {"tokens": 300}}}}
+        return housed(bounded, max_tokens=100, config=daily, state=tmp_path, clock=clock)
+
+    async with opened() as house:
+        assert 250 < await spend_all(house) <= 300
+    async with opened() as house:
+        assert await spend_all(house) == 0, "a restart does not begin the day anew"
+        clock.set_wall(99 * DAY)
+        assert await spend_all(house) == 0, "nor does a clock that is set back"
+        clock.set_wall(101 * DAY + 1)
+        assert 250 < await spend_all(house) <= 300
+
+
+@pytest.mark.parametrize("daily", [{"calls": 5}, {"tokens": -1}])
+async def test_a_limit_that_makes_no_sense_is_refused(daily: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="daily"):
+        Allowance(Path("nowhere"), RealClock(), daily)

@@ -33,7 +33,7 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     from loom_plugin_models.tool import offer
 
     settings: Settings = host.settings
-    service = Service(host, settings.default)
+    service = Service(host, settings.default, settings.daily)
     host.provide(Models, service)
     host.health(service.health)
     Requests(host, service).listen()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -18,18 +18,20 @@ from loom.contracts import (
 from loom.models import Endpoint, Endpoints, estimate, find_endpoint, read_endpoints
 from loom_kernel import ConfigError, Envelope, Health, Host, ServiceMissing, current
 
-from loom_plugin_models.purse import Purse
+from loom_plugin_models.allowance import Allowance
+from loom_plugin_models.purse import Purse, accounts_of
 from loom_plugin_models.telling import completed, failed
 
 
 class Service:
     """See `loom.contracts.Models`."""
 
-    def __init__(self, host: Host, default: str) -> None:
+    def __init__(self, host: Host, default: str, daily: Mapping[str, float]) -> None:
         self._host = host
         self._default = default
         tables = host.tables.get("llm", {}) or find_endpoint()
         self._endpoints = Endpoints(read_endpoints(tables), host.clock, host.random)
+        self._allowance = Allowance(host.paths.state / "spent.json", host.clock, daily)
         self._counts = {"answers": 0.0, "failures": 0.0, "tokens": 0.0, "cost": 0.0}
         known = [record.name for record in self.list()]
         if default and default not in known:
@@ -61,7 +63,7 @@ class Service:
         cause = cause or current.get()
         name = name or self._default
         asked, chain = self._endpoints.outlook(name, request, fallback=fallback)
-        purse = Purse(self._host, cause)
+        purse = Purse(*accounts_of(self._host, cause), self._allowance)
         allowed = purse.take(request, asked, chain)
         call = _Call(self._host, cause, chain, asked, who)
         try:
@@ -84,7 +86,8 @@ class Service:
         """Which endpoints do not work now, and what was asked so far."""
         troubled = [record for record in self.list() if record.state != "ready"]
         text = ", ".join(f"{record.name} is {record.state}" for record in troubled)
-        return Health(healthy=not troubled, message=text or "ok", metrics=dict(self._counts))
+        left = {f"{unit}_left_today": left for unit, left in self._allowance.left().items()}
+        return Health(not troubled, text or "ok", {**self._counts, **left})
 
     def _count(self, usage: Usage, is_answered: bool) -> None:
         self._counts["answers"] += is_answered

@@ -10,3 +10,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     default: str
     concurrency: int
+    daily: dict[str, float]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 
 from loom.contracts import (
@@ -18,10 +17,10 @@ from loom.contracts import (
     ToolUse,
     Usage,
 )
-from loom.models import Endpoint, printable, read_call, wire_names
+from loom.models import Endpoint, SdkDriver, printable, read_call, wire_names
 
 from loom_plugin_openai.asking import responses_body
-from loom_plugin_openai.connection import Connection
+from loom_plugin_openai.chat import OPENAI
 
 TEXTS = ("response.output_text.delta", "response.refusal.delta")
 THOUGHTS = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
@@ -32,60 +31,65 @@ FINISHES: dict[str, FinishReason] = {
 }
 
 
-class ResponsesDriver:
+class ResponsesDriver(SdkDriver):
     """See `loom.contracts.ModelDriver`."""
 
     def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(
+            endpoint, OPENAI, responses_body, lambda client: client.responses.create, Answered
+        )
+
+
+class Answered:
+    """Passes on what is new; the last event holds the whole."""
+
+    def __init__(self, endpoint: Endpoint, request: ModelRequest) -> None:
         self._endpoint = endpoint
-        self._connection = Connection(endpoint)
+        self._names = wire_names(tool.name for tool in request.tools)
+        self._response: Any = None
 
-    @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[ModelPart]]:
-        client = await self._connection.client()
-        body = responses_body(self._endpoint, request)
-        with self._connection.translated(is_reading=False):
-            answer: Any = await client.responses.create(**body)
-        names = wire_names(tool.name for tool in request.tools)
-        if not self._endpoint.stream:
-            async with aclosing(self._whole(answer, names)) as parts:
-                yield parts
-            return
-        async with answer, aclosing(self._parts(answer, names)) as parts:
-            yield parts
+    def take(self, event: Any) -> Iterator[ModelPart]:
+        """What is new in *event*.
 
-    async def aclose(self) -> None:
-        await self._connection.aclose()
+        Raises:
+            ModelError: it says that there will be no answer.
+        """
+        if event.type in TEXTS:
+            yield TextDelta(event.delta)
+        elif event.type in THOUGHTS:
+            yield ThinkingDelta(event.delta)
+        elif event.type in ENDS:
+            self._response = event.response
+        elif event.type in ("response.failed", "error"):
+            raise self._failure(getattr(event, "response", event))
 
-    async def _parts(self, answer: Any, names: dict[str, str]) -> AsyncGenerator[ModelPart, None]:
-        with self._connection.translated(is_reading=True):
-            async for event in answer:
-                if event.type in TEXTS:
-                    yield TextDelta(event.delta)
-                elif event.type in THOUGHTS:
-                    yield ThinkingDelta(event.delta)
-                elif event.type in ENDS:
-                    yield self._reply(event.response, names)
-                    return
-                elif event.type in ("response.failed", "error"):
-                    raise self._failure(getattr(event, "response", event))
-            text = "the answer ended before it was complete"
-            raise ModelError(self._endpoint.name, "MODEL_INTERRUPTED", text)
+    def take_whole(self, answer: Any) -> Iterator[ModelPart]:
+        """What *answer* says, but for the reply.
 
-    async def _whole(self, answer: Any, names: dict[str, str]) -> AsyncGenerator[ModelPart, None]:
-        with self._connection.translated(is_reading=True):
-            if answer.status == "failed":
-                raise self._failure(answer)
-            reply = self._reply(answer, names)
+        Raises:
+            ModelError: it says that it failed.
+        """
+        if answer.status == "failed":
+            raise self._failure(answer)
+        self._response = answer
+        reply = self.reply()
         for thought in reply.thinking:
             if thought.text:
                 yield ThinkingDelta(thought.text)
         if reply.content:
             yield TextDelta(reply.content)
-        yield reply
 
-    def _reply(self, response: Any, names: dict[str, str]) -> ModelReply:
-        items = list(response.output)
-        calls = tuple(_call(item, names) for item in items if item.type == "function_call")
+    def reply(self) -> ModelReply:
+        """All of it.
+
+        Raises:
+            ModelError: its end did not come.
+        """
+        if self._response is None:
+            text = "the answer ended before it was complete"
+            raise ModelError(self._endpoint.name, "MODEL_INTERRUPTED", text)
+        response, items = self._response, list(self._response.output)
+        calls = tuple(_call(item, self._names) for item in items if item.type == "function_call")
         details = response.incomplete_details
         finish: FinishReason = "tool_calls" if calls else "stop"
         if details is not None:

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from loom.models.names import tool_name, wire_name, wire_names
     from loom.models.presets import PRESETS
     from loom.models.provider import LLMProvider
+    from loom.models.sdk import Sdk, SdkDriver
 
 _HOME = {
     "Endpoint": "endpoint",
     "Endpoints": "chain",
     "LLMProvider": "provider",
     "PRESETS": "presets",
+    "Sdk": "sdk",
+    "SdkDriver": "sdk",
     "estimate": "counting",
     "estimate_request": "counting",
     "find_endpoint": "environment",
@@ -62,6 +65,8 @@ __all__ = [
     "Endpoint",
     "Endpoints",
     "LLMProvider",
+    "Sdk",
+    "SdkDriver",
     "estimate",
     "estimate_request",
     "find_endpoint",

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -90,13 +91,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def is_loopback(self) -> bool:
         """Whether its address is this machine's."""
-        host = (urlsplit(self.api_base).hostname or "").rstrip(".")
-        if host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return _is_loopback(self.api_base)
 
     def key(self) -> str:
         """The key to send; empty = none is wanted.
@@ -148,6 +143,17 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __repr__(self) -> str:
         return f"Endpoint({self.name!r}, {self.type!r}, {self.model!r}, {self.api_base!r})"
+
+
+@lru_cache(maxsize=256)
+def _is_loopback(address: str) -> bool:
+    host = (urlsplit(address).hostname or "").rstrip(".")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def read_endpoint(
