@@ -53,6 +53,8 @@ class Decisions:
             (decision.id, decision) for decision in keeping.decisions(most)
         )
         self._unwritten: dict[str, RouteDecision] = {}
+        self._writing: asyncio.Future[None] | None = None
+        self._is_closed = False
 
     def __len__(self) -> int:
         return len(self._known)
@@ -79,13 +81,18 @@ class Decisions:
 
     async def stay(self, learned: Callable[[], bytes]) -> None:
         """Write what is new, and what was *learned*, every so many seconds."""
-        while True:
+        loop = asyncio.get_running_loop()
+        while not self._is_closed:
             await self._host.clock.sleep(EVERY)
-            if self._unwritten:
-                await asyncio.to_thread(self._write, *self._new(), learned())
+            if self._unwritten and not self._is_closed:
+                self._writing = loop.run_in_executor(None, self._write, *self._new(), learned())
+                await asyncio.shield(self._writing)
 
-    def write(self, learned: bytes) -> None:
-        """Write what is new, and what was *learned*, now."""
+    async def aclose(self, learned: bytes) -> None:
+        """Write what is new, and what was *learned*, after what is being written."""
+        self._is_closed = True
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
         if self._unwritten:
             self._write(*self._new(), learned)
 

@@ -47,4 +47,4 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     finally:
         await provider.withdraw()
         await provider.finish()
-        service.decisions.write(service.learner.text())
+        await service.decisions.aclose(service.learner.text())

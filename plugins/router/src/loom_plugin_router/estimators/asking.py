@@ -11,7 +11,9 @@ GROUP = "loom.estimators"
 LATEST = 0.010
 """Seconds that an estimator may take."""
 PATIENCE = 3
-"""Times in a row that one may be late or fail; then it is left alone."""
+"""Times in a row that one may be late or fail; then it is left alone for a while."""
+WHILE = 60.0
+"""Seconds; a machine that was busy may be so no longer."""
 
 
 class Estimators:
@@ -25,19 +27,21 @@ class Estimators:
         self._host = host
         self._known = [_made(host, name, settings) for name in settings.estimators]
         self._faults: dict[str, int] = {}
+        self._until: dict[str, float] = {}
         self.counts = {"late": 0.0, "failed": 0.0}
 
     @property
     def left_alone(self) -> list[str]:
         """Those that were late or failed too often."""
-        return [name for name, faults in self._faults.items() if faults >= PATIENCE]
+        now = self._host.clock.monotonic()
+        return [name for name, until in self._until.items() if until > now]
 
     def find(self, event_type: str) -> Estimator | None:
         """The first that supports *event_type* and works."""
         for estimator in self._known:
-            if self._faults.get(estimator.name, 0) < PATIENCE and self._supports(
-                estimator, event_type
-            ):
+            if self._until and estimator.name in self.left_alone:
+                continue
+            if self._supports(estimator, event_type):
                 return estimator
         return None
 
@@ -70,7 +74,10 @@ class Estimators:
 
     def _fault(self, estimator: Estimator, kind: str) -> float:
         self.counts[kind] += 1
-        self._faults[estimator.name] = self._faults.get(estimator.name, 0) + 1
+        faults = self._faults[estimator.name] = self._faults.get(estimator.name, 0) + 1
+        if faults >= PATIENCE:
+            self._until[estimator.name] = self._host.clock.monotonic() + WHILE
+            self._faults.pop(estimator.name)
         return 0.0
 
 
