@@ -38,10 +38,11 @@ def write(paths: Paths, text: str) -> None:
 
 
 def test_each_shipped_profile_has_exactly_its_features(paths: Paths) -> None:
-    assert plugins(paths, "mobile-lite") == ["agents"]
+    assert plugins(paths, "mobile-lite") == ["agents", "models", "router"]
     desktop = [
         "agents", "audit", "bridge", "budgets", "chat", "control", "files", "hosts", "journal",
-        "mcp", "memory", "models", "native", "process", "sandbox", "timers", "tools", "wasm",
+        "mcp", "memory", "models", "native", "process", "router", "sandbox", "timers", "tools",
+        "wasm",
     ]  # fmt: skip
     assert plugins(paths, "desktop") == plugins(paths, "desktop-plus") == desktop
     server = [
@@ -53,6 +54,7 @@ def test_each_shipped_profile_has_exactly_its_features(paths: Paths) -> None:
         "journal",
         "memory",
         "models",
+        "router",
         "timers",
         "tools",
     ]
@@ -86,8 +88,9 @@ def test_a_missing_profile_is_named_with_those_there_are(paths: Paths) -> None:
 
 def test_configuration_and_flags_change_the_choice(paths: Paths) -> None:
     write(paths, "[plugins.files]\nenabled = true\n[plugins.agents]\nenabled = false\n")
-    assert plugins(paths, "mobile-lite") == ["files"]
-    assert plugins(paths, "mobile-lite", add=("agents", "x"), drop=("files",)) == ["agents", "x"]
+    assert plugins(paths, "mobile-lite") == ["files", "models", "router"]
+    drop = ("files", "models", "router")
+    assert plugins(paths, "mobile-lite", add=("agents", "x"), drop=drop) == ["agents", "x"]
 
 
 def test_a_profile_of_the_users_own_extends_another(paths: Paths) -> None:
@@ -96,7 +99,7 @@ def test_a_profile_of_the_users_own_extends_another(paths: Paths) -> None:
         "[settings.bus]\nrealtime = 7\n"
     )
     (paths.config / "profiles" / "mine.toml").write_text(text)
-    assert plugins(paths, "mine") == ["agents", "timers"]
+    assert plugins(paths, "mine") == ["agents", "models", "router", "timers"]
     config, _, chosen = load_profiled_config(paths, "mine", environ={})
     assert chosen.summary == "mine"
     assert config.values["bus"] == {"realtime": 7}

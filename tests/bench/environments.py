@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = Path(sys.executable).with_name("uv")
-LITE = ("kernel", "sdk/python", "plugins/agents")
+LITE = ("kernel", "sdk/python", "plugins/agents", "plugins/models", "plugins/router")
 """The distributions that the profile mobile-lite needs; their requirements come along."""
 DUMMIES = 50
 

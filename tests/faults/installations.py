@@ -129,7 +129,8 @@ class Site:
         chosen = self.names if choose is None else ["witness", *choose]
         flags = [flag for name in chosen for flag in ("--with", name)]
         return self.loom(
-            "kernel", "--profile", "mobile-lite", "--exit-when-ready", *flags, *arguments,
+            "kernel", "--profile", "mobile-lite", "--without", "models", "--without", "router",
+            "--exit-when-ready", *flags, *arguments,
             **environment,
         )  # fmt: skip
 
