@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import urldefrag, urljoin
 
 from loom import ToolError
 from loom.contracts import ToolCall, ToolDescriptor, ToolHints
 
 from loom_plugin_native.web.client import BYTES, REDIRECTS, SECONDS, Client, FetchFailed, Page
-from loom_plugin_native.web.guard import Refused
-from loom_plugin_native.web.reading import Text, clean, read_html
+from loom_plugin_native.web.guard import LONGEST, Refused
+from loom_plugin_native.web.reading import MOST_LINKS, Text, clean, read_html
 
 HTML = {"text/html", "application/xhtml+xml"}
 TEXT = {"application/json", "application/xml", "application/yaml", "application/toml",
@@ -31,6 +32,11 @@ FETCH = ToolDescriptor(
         "properties": {
             "url": {"type": "string", "minLength": 1, "maxLength": 4096},
             "max_chars": {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL},
+            "links": {
+                "type": "boolean",
+                "default": False,
+                "description": f"Also tell where the page leads: its first {MOST_LINKS} links",
+            },
         },
         "required": ["url"],
         "additionalProperties": False,
@@ -44,6 +50,15 @@ FETCH = ToolDescriptor(
             "title": {"type": "string"},
             "text": {"type": "string"},
             "truncated": {"type": "boolean", "description": "The page says more"},
+            "links": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"url": {"type": "string"}, "text": {"type": "string"}},
+                    "required": ["url", "text"],
+                    "additionalProperties": False,
+                },
+            },
         },
         "required": ["url", "status", "content_type", "title", "text", "truncated"],
         "additionalProperties": False,
@@ -80,7 +95,7 @@ class PageTool:
             raise ToolError(FETCH.name, "ACTION_ERROR", kind, {"reason": "NotText"})
         read = await asyncio.to_thread(_read, page)
         most = call.arguments.get("max_chars", USUAL)
-        return {
+        found: dict[str, Any] = {
             "url": page.url,
             "status": page.status,
             "content_type": page.content_type,
@@ -88,6 +103,22 @@ class PageTool:
             "text": read.text[:most],
             "truncated": len(read.text) > most,
         }
+        if call.arguments.get("links"):
+            found["links"] = _links(page.url, read)
+        return found
+
+
+def _links(url: str, read: Text) -> list[dict[str, str]]:
+    """Where *read*, the page at *url*, leads: each place once, and only on the web."""
+    found: dict[str, str] = {}
+    for link in read.links:
+        try:
+            target = urldefrag(urljoin(urljoin(url, read.base), link.href)).url
+        except ValueError:
+            continue  # it is no URL
+        if target.startswith(("http://", "https://")) and len(target) <= LONGEST:
+            found[target] = found.get(target) or link.text
+    return [{"url": target, "text": text} for target, text in found.items()]
 
 
 def _read(page: Page) -> Text:
