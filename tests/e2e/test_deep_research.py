@@ -23,7 +23,7 @@ APP = Path(__file__).parents[2] / "sdk" / "apps" / "deep-research"
 QUERY = "How does a loom lift threads, and who used punched cards first?"
 LIFT, CARDS = "How are threads lifted?", "Who used punched cards first?"
 LIFTED = "Heddles lift every second thread so that the shuttle can pass between the two layers."
-PUNCHED = "Basile Bouchon controlled a loom by punched paper tape in Lyon in 1725."
+PUNCHED = "Basile Bouchon first used punched paper tape to control a loom in 1725."
 QUOTES = {LIFT: ("/loom", LIFTED), CARDS: ("/cards", PUNCHED)}
 PAGES = {
     "/": "<title>Weaving</title><p>All about weaving.<a href=/loom>The loom</a><a href=/cards>Cards"

@@ -25,7 +25,7 @@ def render(research: Research, summary: Sequence[Evidence]) -> str:
     if summary:
         parts += ["## Summary", "\n".join(_statement(one, sources) for one in summary)]
     for number, question in enumerate(research.questions, 1):
-        parts.append(f"## {number}. {escape(question)}")
+        parts.append(f"## {number}. {escape(without_addresses(question))}")
         parts.append("\n".join(_section(research, number, sources)))
     if sources:
         parts += ["## Sources", "\n".join(_sources(research, sources))]
