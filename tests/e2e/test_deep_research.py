@@ -131,7 +131,8 @@ def run(instance: Instance, query: str = QUERY, **more: str) -> tuple[dict[str, 
 
 
 def read(instance: Instance, written: dict[str, Any]) -> str:
-    return (instance.folder / "workspace" / written["path"]).read_text("utf-8")
+    file: Path = instance.folder / "workspace" / written["path"]
+    return file.read_text("utf-8")
 
 
 def told(instance: Instance, topic: str) -> list[dict[str, Any]]:
@@ -158,6 +159,50 @@ def test_a_query_becomes_a_cited_report(home: Path) -> None:
         assert "Partial" not in report
         assert "Answered by a language model: 1, 2." in report
         assert set(it.asked) == {"/loom", "/cards"}
+
+
+def searching(it: World, asked: Asked) -> Answer:
+    """As `honest`, but the page is searched for, and a second one is read after the first."""
+    question = question_of(asked)
+    if not question:
+        return honest(it, asked)
+    path, quote = QUOTES[question]
+    match sum(message["role"] == "tool" for message in asked.body["messages"]):
+        case 0:
+            return Answer(calls=(Call("web__search", {"query": "looms"}),))
+        case 1:
+            return Answer(calls=(Call("web__fetch", {"url": it.url("/")}),))
+        case 2:
+            return Answer(calls=(Call("web__fetch", {"url": it.url(path)}),))
+    return claims(("It is so", it.url(f"{path}#there"), quote))
+
+
+@pytest.mark.feature("APP-05")
+@pytest.mark.parametrize("model", [True, False])
+def test_it_searches_the_web_and_reads_what_was_found_unasked(home: Path, model: bool) -> None:
+    with world(searching) as it, app(home, it, model=model, seeds="[]") as research:
+        hits = [{"title": path, "url": it.url(path)} for path in ("/", "/loom", "/cards", "/no")]
+        found = json.dumps({"web": {"results": hits}})
+        it.site.put("/res/v1/web/search", answer(found, content_type="application/json"))
+        research.environment["BRAVE_API_KEY"] = "k"
+        file = research.folder / "loom.toml"
+        text = file.read_text().replace(
+            "web_addresses", f'brave_url = "{it.url("")}"\nweb_addresses'
+        )
+        file.write_text(text)
+        written, report = run(research)
+        assert set(written["sources"]) >= {it.url("/loom"), it.url("/cards")}
+        assert written["missing"] == []
+        assert LIFTED in report
+        assert PUNCHED in report
+
+
+@pytest.mark.feature("APP-05")
+def test_without_a_key_or_seeds_the_report_says_what_is_missing(home: Path) -> None:
+    with world(honest) as it, app(home, it, model=False, seeds="[]") as research:
+        written, report = run(research)
+        assert written["sources"] == []
+        assert report.count("No answer: web:search: PROVIDER\\_UNAVAILABLE:") == 2
 
 
 @pytest.mark.feature("APP-05")

@@ -91,6 +91,7 @@ async def _wait_listener(host: Host, topic: str) -> None:
 
 def _is_heard(host: Host, topic: str) -> bool:
     return any(
-        known.subscriber != CLIENT and any(matches(pattern, topic) for pattern in known.patterns)
-        for known in host.world.bus.subscriptions()
+        known["subscriber"] != CLIENT
+        and any(matches(pattern, topic) for pattern in known["patterns"])
+        for known in host.status()["subscriptions"]
     )
