@@ -124,7 +124,7 @@ def honest(it: World, asked: Asked) -> Answer:
 def run(instance: Instance, query: str = QUERY, **more: str) -> tuple[dict[str, Any], str]:
     """One query from start to end: what `report.written` says, and the report."""
     asked = json.dumps({"query": query, **more})
-    done = instance.loom("run", ".", "--publish", "user.query", asked, "--until", "report.written")
+    done = instance.loom("run", ".", "--publish", "user.query", asked, "--until", "report.*")
     assert done.returncode == 0, done.stderr
     written: dict[str, Any] = json.loads(done.stdout)
     return written, read(instance, written)
@@ -310,7 +310,7 @@ def test_whoever_is_killed_the_report_is_written_once(home: Path, victim: str) -
             it.go.set()
         wait_for(lambda: told(research, "report.written"), timeout=40)
         research.loom("publish", "user.query", json.dumps({"query": QUERY, "id": "one"}))
-        wait_for(lambda: told(research, "research.refused"))
+        wait_for(lambda: told(research, "report.refused"))
         (written,) = told(research, "report.written")
         assert (written["missing"], written["dropped"]) == ([], 0)
         files = list((research.folder / "workspace" / "reports").iterdir())

@@ -101,22 +101,6 @@ async def test_long_text_is_cut_and_says_so(runtime: Runtime, site: Site) -> Non
     assert (result.output["text"], result.output["truncated"]) == ("x" * 100, True)
 
 
-async def test_where_a_page_leads_is_told_if_that_is_wanted(runtime: Runtime, site: Site) -> None:
-    site.put("/docs/a", answer(
-        "<a href=b>B</a><a href='/c#part'>C</a><a href=/c>again</a><a href=//other.example/d>D</a>"
-        "<a href=mailto:x@y.example>mail</a><a href='javascript:x()'>no</a><a href='http://[1/'>no</a>"
-    ))  # fmt: skip
-    result = await call(runtime, "web:fetch", url=site.url("/docs/a"), links=True)
-    assert result.output["links"] == [
-        {"url": site.url("/docs/b"), "text": "B"},
-        {"url": site.url("/c"), "text": "C"},
-        {"url": "http://other.example/d", "text": "D"},
-    ]
-    assert "links" not in (await call(runtime, "web:fetch", url=site.url("/docs/a"))).output
-    site.put("/", answer("plain <a href=x>", content_type="text/plain"))
-    assert (await call(runtime, "web:fetch", url=site.url(), links=True)).output["links"] == []
-
-
 async def test_what_is_no_text_is_not_read(runtime: Runtime, site: Site) -> None:
     site.put("/", answer(b"\x89PNG", content_type="image/png"))
     result = await call(runtime, "web:fetch", url=site.url())

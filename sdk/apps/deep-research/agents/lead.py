@@ -41,6 +41,11 @@ class Lead(Agent):
             await handle(ctx, event)
 
 
+def settings_of(ctx: Context) -> LeadSettings:
+    settings: LeadSettings = ctx.ephemeral["settings"]
+    return settings
+
+
 # -- a query ----------------------------------------------------------------------------------
 
 
@@ -48,15 +53,15 @@ async def begin(ctx: Context, event: Envelope) -> None:
     try:
         asked = msgspec.convert(event.data, Query)
     except msgspec.ValidationError as error:
-        await ctx.emit("research.refused", {"reason": f"{QUERY}: {error}"})
+        await ctx.emit("report.refused", {"reason": f"{QUERY}: {error}"})
         return
     id = asked.id or event.id.replace("-", "")[-12:]
     if not ctx.once(id):
-        await ctx.emit("research.refused", {"id": id, "reason": "there was a query of this id"})
+        await ctx.emit("report.refused", {"id": id, "reason": "there was a query of this id"})
         return
     research = await planned(ctx, id, asked.query, event)
     Researches(ctx.state).keep(research)
-    await wait_researcher(ctx)
+    await wait_researcher(ctx, min(PATIENCE, settings_of(ctx).timeout_sec))
     for number, question in enumerate(research.questions, 1):
         wanted = Wanted(id, number, question, research.query, research.deadline)
         await ctx.emit("research.wanted", msgspec.to_builtins(wanted), subject=id)
@@ -64,7 +69,7 @@ async def begin(ctx: Context, event: Envelope) -> None:
 
 
 async def planned(ctx: Context, id: str, query: str, event: Envelope) -> Research:
-    settings: LeadSettings = ctx.ephemeral["settings"]
+    settings = settings_of(ctx)
     most = settings.max_questions
     schema = questions.schema(most)
     prompt = questions.prompt(query, most)
@@ -77,11 +82,11 @@ async def planned(ctx: Context, id: str, query: str, event: Envelope) -> Researc
     )  # fmt: skip
 
 
-async def wait_researcher(ctx: Context) -> None:
+async def wait_researcher(ctx: Context, seconds: float) -> None:
     """Wait until it can hear: its process may still be starting. Go on if it does not come."""
     with ctx.host.subscribe("agent.*.started") as started:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(seconds):
                 while not await is_listening(ctx):
                     await started.receive()
         except TimeoutError:
@@ -166,7 +171,7 @@ async def write(ctx: Context, research: Research) -> None:
 
 async def summary(ctx: Context, research: Research) -> list[Evidence]:
     """What the report begins with: a model's choice, else the first of every section."""
-    settings: LeadSettings = ctx.ephemeral["settings"]
+    settings = settings_of(ctx)
     known = research.evidence
     if len(known) > OF_SUMMARY:
         prompt = choice_prompt(research.query, known)
