@@ -112,3 +112,47 @@ def test_with_dev_an_edited_agent_restarts(bare: Instance) -> None:
     assert json.loads(told)["data"] == {"word": "after"}
     app.send_signal(signal.SIGINT)
     assert app.wait(20) == 0
+
+
+ECHO = """
+from loom import Agent
+
+async def on_event(ctx, topic, event):
+    await ctx.emit("said", {"words": event.data, "to": event.sender})
+
+one = Agent("one", topics=["asked"], on_event=on_event)
+"""
+
+
+def put_echo(bare: Instance) -> None:
+    file = bare.folder / "agents" / "one.py"
+    file.parent.mkdir()
+    file.write_text(ECHO)
+
+
+@pytest.mark.feature("CLI-01")
+@pytest.mark.parametrize("run", ["embedded", "process"])
+def test_an_errand_is_published_when_it_is_heard_and_ends_the_run(bare: Instance, run: str) -> None:
+    put_echo(bare)
+    plugins = ("--with", "agents", "--with", "bridge", "--set", f"plugins.agents.run={run}")
+    asked = ("--publish", "asked", '["a"]', "--publish", "asked", "2", "--until", "said")
+    done = bare.loom("run", *plugins, *asked)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"words": ["a"], "to": "cli"}
+
+
+@pytest.mark.feature("CLI-01")
+def test_an_errand_works_in_simulated_time_and_says_if_it_fails(bare: Instance) -> None:
+    put_echo(bare)
+    simulated = ("run", "--with", "agents", "--simulate", "1h")
+    done = bare.loom(*simulated, "--publish", "asked", "1", "--until", "sai*")
+    assert done.returncode == 2, "a wildcard is a whole token"
+    done = bare.loom(*simulated, "--publish", "asked", "1", "--until", "said")
+    assert json.loads(done.stdout)["words"] == 1
+    done = bare.loom(*simulated, "--publish", "nobody.hears", "1", "--until", "said")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nobody listens to 'nobody.hears' after 30 s" in done.stderr
+    done = bare.loom(*simulated, "--until", "said")
+    assert (done.returncode, done.stdout) == (1, "")
+    for wrong in (("$loom.ready", "1"), ("a.*", "1"), ("asked", "{")):
+        assert bare.loom("run", "--publish", *wrong).returncode == 2, wrong

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import process_time
 
 import pytest
-from loom_plugin_native.web.reading import clean, read_html
+from loom_plugin_native.web.reading import MOST_LINKS, clean, read_html
 
 pytestmark = pytest.mark.feature("NAT-03")
 
@@ -39,7 +39,23 @@ def test_html_is_read_as_a_person_sees_it(html: str, text: str) -> None:
 @pytest.mark.corpus
 @pytest.mark.parametrize(
     "piece",
-    ["<", "<a ", '<a "', "<!--", "<!", "</", "<div>", "<div hidden>", "<p hidden></b>", "&#", "<?"],
+    [
+        "<",
+        "<a ",
+        '<a "',
+        "<!--",
+        "<!",
+        "</",
+        "<div>",
+        "<div hidden>",
+        "<p hidden></b>",
+        "&#",
+        "<?",
+        "<a href=x>",
+        "<a href='",
+        "<base href=x>",
+        "<a  href  =  ",
+    ],
 )
 def test_a_hostile_page_costs_no_more_than_its_length(piece: str) -> None:
     short, long = (seconds_for(piece * (size // len(piece))) for size in (1 << 15, 1 << 18))
@@ -57,3 +73,16 @@ def seconds_for(html: str) -> float:
 
 def test_white_space_is_made_plain() -> None:
     assert clean(" a \t b\u00a0c \n\n \n d ") == "a b c\nd"
+
+
+def test_links_are_those_that_can_be_seen() -> None:
+    html = """<base href='/docs/'><a href="one?a=1&amp;b=2">The <b>one</b></a>
+    <a name=x>no link</a><a href=two>open <a HREF='three' hidden>out of sight</a>
+    <p hidden><a href=four>hidden</a></p><!-- <a href=five> --><a data-href=six>no</a>
+    <a href=seven>"""
+    read = read_html(html)
+    assert read.base == "/docs/"
+    assert [(link.href, link.text) for link in read.links] == [
+        ("one?a=1&b=2", "The one"), ("two", "open"), ("seven", ""),
+    ]  # fmt: skip
+    assert len(read_html("<a href=x>y</a>" * 1000).links) == MOST_LINKS

@@ -77,7 +77,7 @@ def publish(
     loom publish tool.list --request --json
     """
     paths = find_instance(folder, state)
-    asked = {"topic": topic, "data": _read_data(data), "type": kind, "subject": subject}
+    asked = {"topic": topic, "data": read_data(data), "type": kind, "subject": subject}
     if not is_request:
         found = ask(paths, "publish", within=PATIENCE, **asked)
         taken = f"{found['taken']} subscription{'s' * (found['taken'] != 1)} took it"
@@ -88,7 +88,12 @@ def publish(
     click.echo(json.dumps(event if as_json else event.get("data"), indent=None if as_json else 2))
 
 
-def _read_data(data: str | None) -> Any:
+def read_data(data: str | None) -> Any:
+    """The JSON value that an argument stands for; see `publish`.
+
+    Raises:
+        UsageError: it is none, or cannot be read.
+    """
     if data is None:
         return None
     try:

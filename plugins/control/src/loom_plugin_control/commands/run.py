@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from loom.instance import APP, duration, find_instance, parse_duration, prepare_state
-from loom_kernel import RealClock, describe_ready, run_kernel, runtime_options
+from loom_kernel import LoomError, RealClock, describe_ready, run_kernel, runtime_options
+
+from loom_plugin_control.commands.events import read_data
+from loom_plugin_control.errand import Errand
 
 if TYPE_CHECKING:
     from loom_kernel import Host, Runtime
@@ -28,42 +31,71 @@ def _parse_simulated(ctx: click.Context, option: click.Parameter, text: str) -> 
     "--simulate", default="", callback=_parse_simulated, metavar="TIME",
     help="Let TIME (24h, 90m) pass as fast as it can, then end.",
 )  # fmt: skip
+@click.option(
+    "--publish", "events", multiple=True, nargs=2, metavar="TOPIC JSON",
+    help="Begin with an event, once somebody listens to TOPIC; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--until", default="", metavar="TOPIC", help="End with an event on TOPIC, and print its data."
+)
 @click.argument("folder", required=False, type=click.Path(), metavar="[DIR]")
-def run(folder: str | None, dev: bool, simulate: float, **options: Any) -> None:
+def run(
+    folder: str | None,
+    dev: bool,
+    simulate: float,
+    events: tuple[tuple[str, str], ...],
+    until: str,
+    **options: Any,
+) -> None:
     """Run an app's folder (DIR, or the current one) in the foreground until Ctrl-C.
 
     The first Ctrl-C lets what is being handled finish, and the exit code is 0; a second one ends
-    Loom at once, with 130. A simulation keeps its state in a folder that is removed afterwards,
-    unless --state names one: what happens in a simulated future is not what happened.
+    Loom at once, with 130. With --until it is 1 if no such event came. A simulation keeps its
+    state in a folder that is removed afterwards, unless --state names one: what happens in a
+    simulated future is not what happened.
 
     \b
     loom run sdk/apps/desk
     loom run --dev
     loom run sdk/apps/desk --simulate 24h
+    loom run sdk/apps/desk --publish note.added '{"text": "x"}' --until note.kept
     """
     paths = find_instance(folder, options["state"])
     if paths.project is None:
         raise click.UsageError(f"the current folder holds no {APP}; say which folder: loom run DIR")
     if dev:
         options["overrides"] = ("plugins.agents.reload=true", *options["overrides"])
+    errand = _errand(events, until)
+
+    def on_ready(runtime: Runtime) -> None:
+        click.echo(describe_ready(runtime), err=True)
+        errand.begin(runtime)
+
     if simulate:
-        sys.exit(_simulate(paths.project, simulate, options))
-    prepare_state(paths.state)
-    options["with_"] = (*options["with_"], "control")
-    sys.exit(run_kernel(paths.project, _announce, **options))
+        code = _simulate(paths.project, simulate, on_ready, options)
+    else:
+        prepare_state(paths.state)
+        options["with_"] = (*options["with_"], "control")
+        code = run_kernel(paths.project, on_ready, **options)
+    sys.exit(code or int(errand.has_failed))
 
 
-def _announce(runtime: Runtime) -> None:
-    click.echo(describe_ready(runtime), err=True)
+def _errand(events: tuple[tuple[str, str], ...], until: str) -> Errand:
+    try:
+        return Errand([(topic, read_data(data)) for topic, data in events], until)
+    except (LoomError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
 
 
-def _simulate(project: Path, seconds: float, options: dict[str, Any]) -> int:
+def _simulate(
+    project: Path, seconds: float, begin: Callable[[Runtime], None], options: dict[str, Any]
+) -> int:
     """Run *project* for *seconds* of virtual time; the exit code."""
     # The control socket is left out: clients live in real time.
     from loom_kernel.testing import VirtualClock, VirtualLoop
 
     def on_ready(runtime: Runtime) -> None:
-        _announce(runtime)
+        begin(runtime)
         timer = runtime.host("simulation")
         timer.spawn(_stop_after(timer, seconds), "end")
 

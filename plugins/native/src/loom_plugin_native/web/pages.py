@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import urldefrag, urljoin
 
 from loom import ToolError
 from loom.contracts import ToolCall, ToolDescriptor, ToolHints
@@ -11,8 +12,8 @@ from loom_kernel import Clock
 
 from loom_plugin_native.web.cache import Kept, PageCache
 from loom_plugin_native.web.client import BYTES, REDIRECTS, SECONDS, Client, FetchFailed, Page
-from loom_plugin_native.web.guard import Refused
-from loom_plugin_native.web.reading import Text, clean, read_html
+from loom_plugin_native.web.guard import LONGEST, Refused
+from loom_plugin_native.web.reading import MOST_LINKS, Text, clean, read_html
 
 HTML = {"text/html", "application/xhtml+xml"}
 TEXT = {"application/json", "application/xml", "application/yaml", "application/toml",
@@ -34,6 +35,11 @@ FETCH = ToolDescriptor(
             "url": {"type": "string", "minLength": 1, "maxLength": 4096},
             "max_chars": {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL},
             "fresh": {"type": "boolean", "default": False, "description": "Not from the cache"},
+            "links": {
+                "type": "boolean",
+                "default": False,
+                "description": f"Also tell where the page leads: its first {MOST_LINKS} links",
+            },
         },
         "required": ["url"],
         "additionalProperties": False,
@@ -48,6 +54,15 @@ FETCH = ToolDescriptor(
             "text": {"type": "string"},
             "truncated": {"type": "boolean", "description": "The page says more"},
             "age": {"type": "number", "description": "Seconds since it was fetched"},
+            "links": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"url": {"type": "string"}, "text": {"type": "string"}},
+                    "required": ["url", "text"],
+                    "additionalProperties": False,
+                },
+            },
         },
         "required": ["url", "status", "content_type", "title", "text", "truncated", "age"],
         "additionalProperties": False,
@@ -87,7 +102,7 @@ class PageTool:
             raise ToolError(FETCH.name, "ACTION_ERROR", kind, {"reason": "NotText"})
         read = await asyncio.to_thread(_read, page)
         most = call.arguments.get("max_chars", USUAL)
-        return {
+        result: dict[str, Any] = {
             "url": page.url,
             "status": page.status,
             "content_type": page.content_type,
@@ -96,6 +111,9 @@ class PageTool:
             "truncated": len(read.text) > most,
             "age": round(self._clock.time() - found.fetched, 3),
         }
+        if call.arguments.get("links"):
+            result["links"] = _links(page.url, read)
+        return result
 
     async def _page(self, url: str, *, is_fresh: bool) -> Kept:
         """What was kept goes past the same guard as what is fetched."""
@@ -107,6 +125,19 @@ class PageTool:
         if self._cache is not None:
             await asyncio.to_thread(self._cache.put, url, fetched)
         return fetched
+
+
+def _links(url: str, read: Text) -> list[dict[str, str]]:
+    """Where *read*, the page at *url*, leads: each place once, and only on the web."""
+    found: dict[str, str] = {}
+    for link in read.links:
+        try:
+            target = urldefrag(urljoin(urljoin(url, read.base), link.href)).url
+        except ValueError:
+            continue  # it is no URL
+        if target.startswith(("http://", "https://")) and len(target) <= LONGEST:
+            found[target] = found.get(target) or link.text
+    return [{"url": target, "text": text} for target, text in found.items()]
 
 
 def _read(page: Page) -> Text:

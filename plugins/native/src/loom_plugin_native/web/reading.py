@@ -14,6 +14,9 @@ import msgspec
 
 MOST = 2 << 20
 """Characters of a page that are looked at."""
+MOST_LINKS = 200
+LONGEST_LINK = 4096
+LONGEST_WORDS = 200
 _SKIPPED = {
     "script", "style", "noscript", "template", "svg", "math", "iframe", "object", "canvas",
     "select", "textarea", "audio", "video", "dialog",
@@ -48,6 +51,9 @@ _HIDDEN = re.compile(
     r"""|display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d]*[1-9])""",
     re.IGNORECASE,
 )
+_HREF = re.compile(
+    r"""(?:^|\s)href\s{0,9}=\s{0,9}(?:"([^"]*+)"|'([^']*+)'|([^\s"'>]++))""", re.IGNORECASE
+)
 _INVISIBLE = re.compile(
     r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
 )
@@ -56,17 +62,59 @@ _LINES = re.compile(r"\s*\n\s*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+class Link(msgspec.Struct, frozen=True):
+    """Where a page leads, as it writes it, and the words that lead there."""
+
+    href: str
+    text: str
+
+
 class Text(msgspec.Struct, frozen=True):
     """What a page says."""
 
     title: str
     text: str
+    links: tuple[Link, ...] = ()
+    """The first ones that can be seen."""
+    base: str = ""
+    """What its links are relative to, if it says so."""
+
+
+class _Links:
+    """Collects links while *parts* of text are."""
+
+    def __init__(self, parts: list[str]) -> None:
+        self.found: list[Link] = []
+        self.base = ""
+        self._parts = parts
+        self._href = ""
+        self._start = 0
+
+    def open(self, name: str, attributes: str) -> None:
+        """Note the beginning of an element."""
+        if name == "a":
+            self.close()  # one link is never within another
+        if name not in ("a", "base") or not (href := _HREF.search(attributes[:LONGEST_LINK])):
+            return
+        target = unescape(next(filter(None, href.groups()), "")).strip()
+        if name == "base":
+            self.base = self.base or target
+            return
+        self._href, self._start = target, len(self._parts)
+
+    def close(self) -> None:
+        """Note the end of a link; nothing happens if none is open."""
+        if self._href and len(self.found) < MOST_LINKS:
+            words = clean("".join(self._parts[self._start :])).replace("\n", " ")
+            self.found.append(Link(self._href, words[:LONGEST_WORDS]))
+        self._href = ""
 
 
 def read_html(html: str) -> Text:
-    """The title of *html*, and its text with one line a paragraph, item or cell."""
+    """The title of *html*, its text with one line a paragraph, item or cell, and its links."""
     title: list[str] = []
     parts: list[str] = []
+    links = _Links(parts)
     hidden: list[str] = []
     is_kept = False  # line ends mean something inside <pre> only
     for kind, name, content in _tokens(html[:MOST]):
@@ -81,14 +129,19 @@ def read_html(html: str) -> Text:
                 parts.append("\n" if name in _BLOCKS else "")
                 if name not in _VOID and not content.endswith("/") and len(hidden) < 1000:
                     hidden.append(name)
-            elif name in _BLOCKS:
-                parts.append("\n")
+            else:
+                links.open(name, content)
+                parts.append("\n" if name in _BLOCKS else "")
         elif hidden:
             _close(hidden, name)
         else:
             is_kept = is_kept and name != "pre"
             parts.append("\n" if name in _BLOCKS else "")
-    return Text(clean("".join(title[:1])).replace("\n", " ")[:500], clean("".join(parts)))
+            if name == "a":
+                links.close()
+    links.close()
+    said = clean("".join(title[:1])).replace("\n", " ")[:500]
+    return Text(said, clean("".join(parts)), tuple(links.found), links.base)
 
 
 def clean(text: str) -> str:

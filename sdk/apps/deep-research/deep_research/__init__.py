@@ -1,0 +1,1 @@
+"""What the two agents of deep-research know about questions, pages, quotes and reports."""
