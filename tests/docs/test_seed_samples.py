@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import json
 import tomllib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import FunctionType
@@ -24,7 +24,7 @@ from loom_kernel.testing import EventRecorder, wait_until
 
 from plugins.native.tests.site import Site, answer
 from tests.docs import seeds
-from tests.e2e.instance import Instance
+from tests.e2e.instance import Instance, wait_for
 
 pytestmark = [pytest.mark.anyio, pytest.mark.feature("SDK-01"), pytest.mark.timeout(120)]
 
@@ -88,27 +88,19 @@ async def loom(
 
 
 @pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-test")
     monkeypatch.setenv("BRAVE_API_KEY", "brave-test")
-    yield
 
 
-async def approve(instance: Instance) -> str:
-    """Allow the one call that waits, as its owner; what the owner was shown."""
-
-    async def waits() -> bool:
-        found = await asyncio.to_thread(instance.loom, "approve", "--list", "--json")
-        listed.extend(json.loads(found.stdout))
-        return bool(listed)
-
-    listed: list[dict[str, Any]] = []
-    while not await waits():
-        await asyncio.sleep(0.05)
-    shown = await asyncio.to_thread(instance.loom, "approve", "--list")
-    done = await asyncio.to_thread(instance.loom, "approve", listed[0]["capsule"]["id"])
+def approve(instance: Instance) -> str:
+    """Allow the one call that comes to wait, as its owner; what the owner was shown."""
+    wait_for(lambda: "fs:write_file" in instance.loom("approve", "--list").stdout)
+    (waiting,) = json.loads(instance.loom("approve", "--list", "--json").stdout)
+    shown = instance.loom("approve", "--list").stdout
+    done = instance.loom("approve", waiting["capsule"]["id"])
     assert done.returncode == 0, done.stderr
-    return shown.stdout
+    return shown
 
 
 async def test_000_the_assistant_saves_its_report_once_a_person_has_allowed_it(
@@ -128,7 +120,7 @@ async def test_000_the_assistant_saves_its_report_once_a_person_has_allowed_it(
         monkeypatch.setenv("LOOM_ADDRESS", "unix:")
         names: dict[str, Any] = {}
         async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-            allowing = tasks.create_task(approve(instance))
+            allowing = tasks.create_task(asyncio.to_thread(approve, instance))
             tasks.create_task(run(seeds.ASSISTANT, names))
         await end(names)
         assert "assistant wants to run fs:write_file" in allowing.result()
@@ -145,7 +137,8 @@ async def test_001_the_samples_run_one_after_the_other(
 ) -> None:
     script = [
         Answer(calls=(
-            Call("weather__get", {"location": "Tokyo"}), Call("fs__read_file", {"path": "data.txt"}),
+            Call("weather__get", {"location": "Tokyo"}),
+            Call("fs__read_file", {"path": "data.txt"}),
         )),
         Answer("12.5 degrees, and overcast."),
         Answer("Hello yourself."),

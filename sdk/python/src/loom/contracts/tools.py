@@ -180,8 +180,10 @@ class Provider(Protocol):
 
     @property
     def aliases(self) -> Mapping[str, str]:
-        """Other names of its tools, each with the tool's own: what is called, granted and told
-        is the tool under its own name. A tool that bears such a name itself comes first."""
+        """Other names of its tools, each with the tool's own, which is what is granted and told.
+
+        A tool that bears such a name itself comes first.
+        """
         ...
 
     async def prepare(self, call: ToolCall) -> Preparation:
