@@ -72,7 +72,9 @@ async def demo(folder: Path) -> int:
     config, profile, chosen = load_profiled_config(paths)
     timeline = Timeline()
     with StateLock(paths):
-        runtime = Runtime(paths, config, chosen_plugins(chosen, config), profile=profile)
+        # It is to show the same to everybody: no model is asked, whatever keys there are.
+        plugins = [name for name in chosen_plugins(chosen, config) if name != "models"]
+        runtime = Runtime(paths, config, plugins, profile=profile)
         runtime.host("demo").add_filter(timeline.show, *SHOWN)
         async with runtime:
             for document in DOCUMENTS:

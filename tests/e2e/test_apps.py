@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loom.testing.models import FakeModels
 
 from tests.e2e.instance import Instance, events, is_alive, kill, wait_for
 
@@ -97,3 +99,40 @@ def test_the_desk_does_the_same_with_its_agents_as_processes(home: Path) -> None
         report = (desk.folder / "inbox" / "tides.report.md").read_text("utf-8")
         assert "Who reads them?" in report
         assert {agent["kind"] for agent in desk.agents().values()} == {"process"}
+
+
+OPINION = {"title": "On tides", "summary": ["Tables are printed yearly."], "key_points": []}
+
+
+@pytest.mark.anyio
+@pytest.mark.timeout(120)
+@pytest.mark.reliability("R11")
+@pytest.mark.feature("X-06")
+async def test_a_killed_desk_finishes_its_report_and_does_not_ask_its_model_twice(
+    home: Path,
+) -> None:
+    async with FakeModels([json.dumps(OPINION)]) as models:
+        with app("desk", home) as desk:
+            desk.environment |= {
+                "LOOM_LLM": "custom", "CUSTOM_BASE_URL": models.url, "CUSTOM_MODEL": "m-1",
+            }  # fmt: skip
+            report = await asyncio.to_thread(kill_after_the_answer, desk)
+        assert "# On tides\n" in report
+        assert "by the model m-1" in report
+        assert len(models.requests) == 1
+
+
+def kill_after_the_answer(desk: Instance) -> str:
+    """Drop a document, kill Loom as soon as the model has been heard; the report in the end."""
+    desk.up("--set", "plugins.agents.run=process")
+    wait_for(lambda: [a["status"] for a in desk.agents().values()] == ["active"] * 3)
+    pid = desk.status()["pid"]
+    watching = desk.tail("tool.call.completed")
+    (desk.folder / "inbox" / "tides.md").write_text("# Tides\n\nTables of tides are printed.\n")
+    while answer(watching)["name"] != "llm:generate":
+        continue
+    kill(pid)
+    desk.up("--set", "plugins.agents.run=process")
+    file = desk.folder / "inbox" / "tides.report.md"
+    wait_for(file.exists)
+    return file.read_text("utf-8")

@@ -34,6 +34,7 @@ async def on_event(ctx: Context, topic: str, event: Envelope) -> None:
         return
     ctx.state["n"] = ctx.state.get("n", 0) + 1
     note = await ctx.tool("fs:read_file", {"path": "note.txt"})
+    await ctx.tool("fs:list")  # another name of fs:list_dir
     asked = await ctx.request("oracle.asked", "question")
     await ctx.emit("greeted", {
         "who": event.data, "text": GREETING, "n": ctx.state["n"], "note": note["content"],
@@ -59,7 +60,7 @@ def write_app(folder: Path) -> None:
         'name = "guests"\nprofile = "guests"\n[workspace]\nroot = "workspace"\n'
         "[profiles.guests]\n"
         'plugins = ["agents", "bridge", "control", "journal", "native", "sandbox", "tools"]\n'
-        '[plugins.tools.grants]\n"*" = ["fs:read_file"]\n'
+        '[plugins.tools.grants]\n"*" = ["fs:read_file", "fs:list_dir"]\n'
         '[plugins.journal]\ntopics = ["greeted"]\n'
     )
 

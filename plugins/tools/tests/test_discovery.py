@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from loom import Context
+from loom import Context, ToolProvider
 from loom.contracts import SEARCH, ToolDescriptor
 
 pytestmark = [pytest.mark.anyio, pytest.mark.feature("X-19")]
@@ -101,3 +101,31 @@ async def test_a_call_waits_for_a_tool_that_a_provider_still_loads(workshop: Any
         workshop.provider.awaited = frozenset()
         await workshop.provider.announce()
         assert (await unknown).code == "CAPABILITY_ERROR"
+
+
+@pytest.mark.feature("TOOL-01")
+async def test_another_name_of_a_tool_is_no_other_tool(workshop: Any) -> None:
+    workshop.offer("text:echo")
+    workshop.provider.aliases = {"text:say": "text:echo", "text:sing": "text:missing"}
+    await workshop.open()
+    assert (await workshop.call("text:say", {"text": "hello"})).output == {"text": "hello"}
+    assert workshop.ran[0].name == "text:echo", "its provider hears its own name"
+    assert [tool.name for tool in await workshop.listed()] == ["text:echo"]
+    assert [tool.name for tool in await workshop.listed(name="text:say")] == ["text:echo"]
+    for topic in ("tool.call.started", "tool.call.completed"):
+        assert [event.data["name"] for event in workshop.events.on(topic)] == ["text:echo"]
+    assert (await workshop.refused("text:sing")).code == "CAPABILITY_ERROR"
+    workshop.offer("text:say", description="another tool that bears the name")
+    await workshop.provider.announce()
+    await workshop.call("text:say")
+    assert workshop.ran[1].name == "text:say", "who bears a name comes first"
+
+
+@pytest.mark.feature("TOOL-01")
+async def test_nobody_gives_another_name_to_a_strangers_tool(workshop: Any) -> None:
+    workshop.offer("text:echo")
+    await workshop.open()
+    stranger = ToolProvider(workshop.runtime.host("stranger"))
+    stranger.aliases = {"text:say": "text:echo"}
+    await stranger.start()
+    assert (await workshop.refused("text:say")).code == "CAPABILITY_ERROR"

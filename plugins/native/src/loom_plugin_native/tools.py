@@ -116,6 +116,7 @@ class FileTools:
         for tool in FILE_TOOLS:
             changes = "fs.write" in tool.permissions
             provider.add(tool, self._answer, self.prepare if changes else None)
+        provider.aliases.update(ALIASES)
 
     async def _answer(self, call: ToolCall) -> dict[str, Any]:
         with refusals(call.name):
@@ -194,4 +195,5 @@ def refusals(tool: str) -> Iterator[None]:
         raise ToolError(tool, refusal.code, str(refusal), details) from refusal
 
 
+ALIASES = {"fs:read": READ_FILE.name, "fs:write": WRITE_FILE.name, "fs:list": LIST_DIR.name}
 FILE_TOOLS = (READ_FILE, WRITE_FILE, LIST_DIR, DELETE)

@@ -114,7 +114,10 @@ class Broker:
         work = _Work(call, cause)
         try:
             result = await self._once(work, self._execute)
-            self.memory.tell(cause, work.call, (result, work.labels))
+            called = msgspec.structs.replace(
+                work.call, name=call.name
+            )  # a replay calls it so again
+            self.memory.tell(cause, called, (result, work.labels))
             if not result.is_ok:
                 await asyncio.sleep(0)  # whoever tries again and again lets others have their turn
             return result, work.labels
@@ -212,7 +215,7 @@ class Broker:
         result = msgspec.structs.replace(
             result, id=call.id, duration=self._host.clock.monotonic() - started
         )
-        await self._tell(call, result)
+        await self._tell(work.call, result)
         return result
 
     def _ended(self, call: ToolCall) -> ToolResult:
@@ -234,6 +237,7 @@ class Broker:
         if call.timeout < 0:
             raise ToolError(call.name, "INVALID_PARAMS", "the timeout is less than 0")
         tool = await self._registry.find(call.name, call.version)
+        call = work.call = msgspec.structs.replace(call, name=tool.name)  # not an alias of it
         self.validators.check(tool, call.arguments)
         self._limits.count(call.name, call.caller)
         verdict = self._policy.judge(tool, call.caller, work.labels)

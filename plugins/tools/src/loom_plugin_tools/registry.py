@@ -21,6 +21,8 @@ class Registry:
     def __init__(self) -> None:
         self._tools: dict[str, dict[str, ToolDescriptor]] = {}
         self._providers: dict[str, Provider] = {}
+        self._aliases: dict[str, str] = {}
+        """Other names of tools, with the names that they bear."""
         self._gone: dict[str, str] = {}
         self._waiting: list[asyncio.Future[None]] = []
         self.generation = 0
@@ -59,6 +61,12 @@ class Registry:
                     self.generation += 1
             if not versions:
                 del self._tools[name]
+        self._aliases = {
+            alias: name
+            for holder, known in self._providers.items()
+            for alias, name in known.aliases.items()
+            if any(tool.owner == holder for tool in self._tools.get(name, {}).values())
+        }
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
@@ -80,27 +88,31 @@ class Registry:
         """All that fit, by name and then from the highest version down."""
         return [
             found
-            for known in ([name] if name else sorted(self._tools))
+            for known in ([self._own(name)] if name else sorted(self._tools))
             for found in sorted(self._tools.get(known, {}).values(), key=_rank, reverse=True)
             if provider in ("", found.provider)
         ]
 
     async def find(self, name: str, version: str = "") -> ToolDescriptor:
         """`resolve`, but wait first if it may be among the tools that are still to come."""
-        if name not in self._tools and self._is_awaited(name):
+        if self._own(name) not in self._tools and self._is_awaited(name):
             await self._wait_for(name)
         return self.resolve(name, version)
 
     async def _wait_for(self, name: str) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(LOADING):
-                while name not in self._tools and self._is_awaited(name):
+                while self._own(name) not in self._tools and self._is_awaited(name):
                     waiter = asyncio.get_running_loop().create_future()
                     self._waiting.append(waiter)
                     try:
                         await waiter
                     finally:
                         self._waiting.remove(waiter)
+
+    def _own(self, name: str) -> str:
+        """The name of the tool that *name* stands for."""
+        return name if name in self._tools else self._aliases.get(name, name)
 
     def _is_awaited(self, name: str) -> bool:
         namespace = name.partition(":")[0]

@@ -28,12 +28,19 @@ class Findings(msgspec.Struct, kw_only=True, omit_defaults=True):
     minutes: int = 0
     summary: list[str] = []
     headings: list[Heading] = []
+    key_points: list[str] = []
     terms: list[Term] = []
     tasks: list[Task] = []
     questions: list[str] = []
     links: list[Link] = []
     code_blocks: int = 0
     is_cut: bool = False
+    model: str = ""
+    """Which model said title, summary and key points; empty = the rules found them."""
+    model_read: int = 0
+    """Characters of the document that the model was shown; 0 = all."""
+    unheard: str = ""
+    """Why a model that there is was not believed; empty = it was, or there is none."""
 
 
 def analyse(content: str, name: str) -> Findings:

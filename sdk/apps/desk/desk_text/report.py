@@ -83,7 +83,7 @@ def _head(stamp: Stamp) -> str:
 
 def _facts(findings: Findings, source: str) -> str:
     if not findings.character_count:
-        return f"A report on {_escape(source)}. It has no running text."
+        return f"A report on {_escape(source)}. It has no running text.{_maker(findings)}"
     if findings.language in UNSPACED:
         size = f"{findings.character_count:,} characters"
     else:
@@ -94,11 +94,28 @@ def _facts(findings: Findings, source: str) -> str:
     if findings.code_blocks:
         facts.append(f"code blocks: {findings.code_blocks}")
     cut = " Only its beginning was read: it is too long." if findings.is_cut else ""
-    return f"A report on {_escape(source)}: {', '.join(facts)}.{cut}"
+    return f"A report on {_escape(source)}: {', '.join(facts)}.{cut}{_maker(findings)}"
+
+
+def _maker(findings: Findings) -> str:
+    """Who wrote what a model may write; nothing where there is no model."""
+    if findings.model:
+        by = f"the model {_escape(findings.model)}"
+        part = f", which read the first {findings.model_read:,} characters"
+        read = part if findings.model_read else ""
+        return f" Title, summary and key points are by {by}{read} and may be wrong."
+    if findings.unheard:
+        why = _escape(findings.unheard)
+        return f" The summary is made of the author's own sentences: {why}."
+    return ""
 
 
 def _summary(findings: Findings) -> Iterator[str]:
     return (f"- {_escape(sentence)}" for sentence in findings.summary)
+
+
+def _key_points(findings: Findings) -> Iterator[str]:
+    return (f"- {_escape(point)}" for point in findings.key_points)
 
 
 def _outline(findings: Findings) -> Iterator[str]:
@@ -133,6 +150,7 @@ def _links(findings: Findings) -> Iterator[str]:
 
 _SECTIONS: dict[str, Callable[[Findings], Iterator[str]]] = {
     "Summary": _summary,
+    "Key points": _key_points,
     "Outline": _outline,
     "Key terms": _terms,
     "Tasks": _tasks,

@@ -43,6 +43,11 @@ class ToolProvider:
 
         `announce` when that changes.
         """
+        self.aliases: dict[str, str] = {}
+        """Other names of its tools, each with the tool's own; `announce` when that changes.
+
+        A provider on a bridge has none.
+        """
         self._host = host
         self._limit = limit
         self._tools: dict[tuple[str, str], _Offer] = {}

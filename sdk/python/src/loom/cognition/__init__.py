@@ -19,6 +19,7 @@ from loom.cognition.context import (
     TokenWindow,
     WindowTooSmall,
 )
+from loom.cognition.fences import fenced
 from loom.cognition.memory import MemoryEntry, WorkingMemory
 from loom.cognition.mind import Mind
 from loom.cognition.records import (
@@ -53,4 +54,5 @@ __all__ = [
     "TokenWindow",
     "WindowTooSmall",
     "WorkingMemory",
+    "fenced",
 ]

@@ -98,10 +98,18 @@ class Hands:
         try:
             self._tell(await self._ctx.tools(goal, self._limit))
             for name in sorted((self._available or frozenset()) - self._told.keys()):
-                known = (await self._ctx.host.request("tool.list", {"name": name})).data["tools"]
-                self._tell(msgspec.convert(known, list[ToolDescriptor])[:1])
+                await self._tell_of(name)
         except (NoResponders, RequestTimeout) as error:
             self._ctx.log.warning("no tools but its own: %s", error)
+
+    async def _tell_of(self, name: str) -> None:
+        """Tell the model of the tool called *name*, which may be another name of it."""
+        found = (await self._ctx.host.request("tool.list", {"name": name})).data["tools"]
+        tools = msgspec.convert(found, list[ToolDescriptor])[:1]
+        for tool in tools:
+            self._available = (self._available or frozenset()) | {tool.name}
+            self._names.setdefault(name, tool.name)
+        self._tell(tools)
 
     def offer(self, name: str, local: Local) -> None:
         """Let the model call *local* too from now on."""

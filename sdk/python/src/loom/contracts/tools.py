@@ -178,6 +178,14 @@ class Provider(Protocol):
         """Namespaces whose tools are to come soon: a call of one waits a little for it."""
         ...
 
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Other names of its tools, each with the tool's own, which is what is granted and told.
+
+        A tool that bears such a name itself comes first.
+        """
+        ...
+
     async def prepare(self, call: ToolCall) -> Preparation:
         """What *call* would touch.
 
