@@ -31,7 +31,7 @@ async def led(
     (folder / "agents").mkdir()
     shutil.copy(APP / "agents" / "lead.py", folder / "agents")
     config = tomllib.loads((APP / "loom.toml").read_text("utf-8"))
-    del config["agents"]["researcher"], config["profile"], config["profiles"]
+    del config["agents"]["researcher"], config["profile"]
     config["plugins"]["agents"]["run"] = "embedded"
     if not grants:
         config["plugins"]["tools"] = {"approval_timeout": 0.2}
