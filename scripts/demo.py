@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("docs/explanation/how-it-works.md", "docs/tutorial/first-agent.md", "SECURITY.md")
 SHOWN = ("file.>", "document.>", "report.>", "tool.call.completed", "$loom.ready", "$loom.error")
 SECONDS = 60.0
+OFFLINE_WITHOUT = ("models", "router")
 
 
 class Timeline:
@@ -73,7 +74,7 @@ async def demo(folder: Path) -> int:
     timeline = Timeline()
     with StateLock(paths):
         # It is to show the same to everybody: no model is asked, whatever keys there are.
-        plugins = [name for name in chosen_plugins(chosen, config) if name != "models"]
+        plugins = [name for name in chosen_plugins(chosen, config) if name not in OFFLINE_WITHOUT]
         runtime = Runtime(paths, config, plugins, profile=profile)
         runtime.host("demo").add_filter(timeline.show, *SHOWN)
         async with runtime:

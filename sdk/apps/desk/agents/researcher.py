@@ -42,14 +42,15 @@ async def on_event(ctx: Context, topic: str, event: Envelope) -> None:
 
 
 async def has_model(ctx: Context) -> bool:
-    """Whether the runtime offers a model, and the owner lets it see documents."""
-    if not ctx.config.get("use_model", True):
+    """Whether the runtime offers a model that the owner lets see documents."""
+    use = ctx.config.get("use_model", "local")
+    if use == "never":
         return False
     try:
-        found = await ctx.request("tool.list", {"name": "llm:generate"})
+        found = (await ctx.request("llm.list", {"name": ""})).data["models"]
     except (NoResponders, RequestTimeout):
         return False
-    return bool(found.data["tools"])
+    return bool(found) and (use == "any" or found[0]["is_local"])
 
 
 async def with_opinion(ctx: Context, findings: Findings, path: str, content: str) -> Findings:

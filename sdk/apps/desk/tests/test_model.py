@@ -35,13 +35,14 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 @asynccontextmanager
 async def desk(
-    root: Path, models: FakeModels, *more: str, **settings: Any
+    root: Path, models: FakeModels, *more: str, is_local: bool = True, **settings: Any
 ) -> AsyncIterator[tuple[Runtime, EventRecorder]]:
     """The app at work in *root*, with *models* as its one endpoint and *more* plugins."""
     shutil.copytree(APP / "agents", root / "agents", dirs_exist_ok=True)
     (root / "inbox").mkdir(exist_ok=True)
     config = tomllib.loads((APP / "loom.toml").read_text("utf-8"))
-    config["llm"] = {"fake": {"model": "m-1", "api_base": models.url, "retry_base_sec": 0.001}}
+    fake = {"model": "m-1", "api_base": models.url, "retry_base_sec": 0.001}
+    config["llm"] = {"fake": fake if is_local else {**fake, "is_local": False}}
     config["agents"]["researcher"] |= settings
     config["kernel"] = {"drain_timeout": 0.1}
     async with running(
@@ -100,10 +101,16 @@ async def test_without_a_usable_answer_the_rules_decide_and_the_report_says_so(
     assert why in text.replace("\\", "")
 
 
-async def test_the_owner_may_keep_documents_from_the_model(tmp_path: Path) -> None:
-    text, models = await reported(tmp_path, [GOOD], use_model=False)
-    assert models.requests == []
-    assert "model" not in text
+@pytest.mark.parametrize(
+    ("use", "is_local", "asked"),
+    [("never", True, 0), ("local", False, 0), ("local", True, 1), ("any", False, 1)],
+)
+async def test_documents_go_no_further_than_the_owner_lets_them(
+    tmp_path: Path, use: str, is_local: bool, asked: int
+) -> None:
+    text, models = await reported(tmp_path, [GOOD], is_local=is_local, use_model=use)
+    assert len(models.requests) == asked
+    assert ("by the model m-1" in text) is bool(asked)
 
 
 async def test_unchanged_content_costs_nothing(tmp_path: Path) -> None:
