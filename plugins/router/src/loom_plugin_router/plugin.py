@@ -26,10 +26,18 @@ def loom_add_commands() -> Iterable[click.Command]:
 @hookimpl
 @asynccontextmanager
 async def loom_attach(host: Host) -> AsyncIterator[None]:
-    from loom.contracts import Router
+    from loom.contracts import Models, Router
 
-    from loom_plugin_router.events import Events
     from loom_plugin_router.privacy import labelled
+
+    host.add_filter(labelled, order=-200)
+    if not host.require(Models).list():
+        from loom_plugin_router.idle import listen
+
+        listen(host)
+        yield
+        return
+    from loom_plugin_router.events import Events
     from loom_plugin_router.requests import Requests
     from loom_plugin_router.service import Service
     from loom_plugin_router.tool import offer
@@ -37,7 +45,6 @@ async def loom_attach(host: Host) -> AsyncIterator[None]:
     service = Service(host)
     host.provide(Router, service)
     host.health(service.health)
-    host.add_filter(labelled, order=-200)
     Requests(host, service).listen()
     Events(host, service).listen()
     host.spawn(service.decisions.stay(service.learner.text), "keeping")
