@@ -123,8 +123,11 @@ def honest(it: World, asked: Asked) -> Answer:
 
 def run(instance: Instance, query: str = QUERY, **more: str) -> tuple[dict[str, Any], str]:
     """One query from start to end: what `report.written` says, and the report."""
-    asked = json.dumps({"query": query, **more})
-    done = instance.loom("run", ".", "--publish", "user.query", asked, "--until", "report.*")
+    asked: tuple[str, ...] = ("--query", query)
+    if more:
+        data = json.dumps({"query": query, **more})
+        asked = ("--publish", "user.query", data, "--until", "report.*")
+    done = instance.loom("run", ".", *asked)
     assert done.returncode == 0, done.stderr
     written: dict[str, Any] = json.loads(done.stdout)
     return written, read(instance, written)

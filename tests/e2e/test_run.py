@@ -142,6 +142,21 @@ def test_an_errand_is_published_when_it_is_heard_and_ends_the_run(bare: Instance
 
 
 @pytest.mark.feature("CLI-01")
+def test_an_app_says_what_takes_a_query_and_what_answers_it(bare: Instance) -> None:
+    put_echo(bare)
+    run = ("run", "--with", "agents", "--query", "Who?")
+    done = bare.loom(*run)
+    assert done.returncode == 2
+    assert "does not say what takes a query" in done.stderr
+    file = bare.folder / "loom.toml"
+    file.write_text(f'{file.read_text()}\n[run]\nquery = "asked"\nuntil = "said"\n')
+    done = bare.loom(*run)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["words"] == {"query": "Who?"}
+    assert "unknown" not in done.stderr
+
+
+@pytest.mark.feature("CLI-01")
 def test_an_errand_works_in_simulated_time_and_says_if_it_fails(bare: Instance) -> None:
     put_echo(bare)
     simulated = ("run", "--with", "agents", "--simulate", "1h")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
+from loom.instance import APP
 from loom_kernel import (
     Host,
     LoomError,
@@ -20,6 +23,7 @@ from loom_kernel import (
 
 from loom_plugin_control.operations import CLIENT
 
+TABLE = "run"
 PATIENCE = 30.0
 """Seconds that the app has to be there for what is published."""
 
@@ -72,6 +76,22 @@ class Errand:
             click.echo(f"loom: {error}; nothing more was published", err=True)
             self._has_failed = True
             host.stop_runtime()
+
+
+def asked(project: Path, text: str) -> tuple[tuple[str, Any], str]:
+    """What the app in *project* takes a query of a person by: topic and data; and what ends it.
+
+    Raises:
+        ValueError: its loom.toml does not say.
+    """
+    table = tomllib.loads((project / APP).read_text("utf-8")).get(TABLE, {})
+    topic = table.get("query", "")
+    if not topic:
+        raise ValueError(
+            f"{project / APP} does not say what takes a query ([run] query = TOPIC); publish an "
+            "event instead: --publish TOPIC JSON"
+        )
+    return (topic, {"query": text}), table.get("until", "")
 
 
 async def _wait_listener(host: Host, topic: str) -> None:

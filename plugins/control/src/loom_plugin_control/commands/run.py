@@ -14,7 +14,7 @@ from loom.instance import APP, duration, find_instance, parse_duration, prepare_
 from loom_kernel import LoomError, RealClock, describe_ready, run_kernel, runtime_options
 
 from loom_plugin_control.commands.events import read_data
-from loom_plugin_control.errand import Errand
+from loom_plugin_control.errand import Errand, asked
 
 if TYPE_CHECKING:
     from loom_kernel import Host, Runtime
@@ -35,6 +35,7 @@ def _parse_simulated(ctx: click.Context, option: click.Parameter, text: str) -> 
     "--publish", "events", multiple=True, nargs=2, metavar="TOPIC JSON",
     help="Begin with an event, once somebody listens to TOPIC; may be repeated.",
 )  # fmt: skip
+@click.option("--query", default="", metavar="TEXT", help="Ask the app, and print its answer.")
 @click.option(
     "--until", default="", metavar="TOPIC", help="End with an event on TOPIC, and print its data."
 )
@@ -44,6 +45,7 @@ def run(
     dev: bool,
     simulate: float,
     events: tuple[tuple[str, str], ...],
+    query: str,
     until: str,
     **options: Any,
 ) -> None:
@@ -52,12 +54,14 @@ def run(
     The first Ctrl-C lets what is being handled finish, and the exit code is 0; a second one ends
     Loom at once, with 130. With --until it is 1 if no such event came. A simulation keeps its
     state in a folder that is removed afterwards, unless --state names one: what happens in a
-    simulated future is not what happened.
+    simulated future is not what happened. What takes a --query, and which event answers it, says
+    the app's loom.toml: `[run] query = TOPIC, until = TOPIC`.
 
     \b
     loom run sdk/apps/desk
     loom run --dev
     loom run sdk/apps/desk --simulate 24h
+    loom run sdk/apps/deep-research --query 'How do owls hunt?'
     loom run sdk/apps/desk --publish note.added '{"text": "x"}' --until note.kept
     """
     paths = find_instance(folder, options["state"])
@@ -65,7 +69,7 @@ def run(
         raise click.UsageError(f"the current folder holds no {APP}; say which folder: loom run DIR")
     if dev:
         options["overrides"] = ("plugins.agents.reload=true", *options["overrides"])
-    errand = _errand(events, until)
+    errand = _errand(paths.project, events, query, until)
 
     def on_ready(runtime: Runtime) -> None:
         click.echo(describe_ready(runtime), err=True)
@@ -80,9 +84,14 @@ def run(
     sys.exit(code or int(errand.has_failed))
 
 
-def _errand(events: tuple[tuple[str, str], ...], until: str) -> Errand:
+def _errand(project: Path, events: tuple[tuple[str, str], ...], query: str, until: str) -> Errand:
+    published = [(topic, read_data(data)) for topic, data in events]
     try:
-        return Errand([(topic, read_data(data)) for topic, data in events], until)
+        if query:
+            question, end = asked(project, query)
+            published.append(question)
+            until = until or end
+        return Errand(published, until)
     except (LoomError, ValueError) as error:
         raise click.UsageError(str(error)) from error
 
