@@ -232,3 +232,23 @@ async def test_an_answer_is_stopped_amid_a_word(app: Instance, how: str) -> None
         finally:
             terminal.kill()
     assert app.status()["state"] == "ready", "what it did not start goes on"
+
+
+async def test_an_answer_is_made_although_who_asked_has_left(app: Instance) -> None:
+    async with FakeModels([Answer("slow words " * 100, pause=0.02)]) as models:
+        use(app, models)
+        app.up()
+        terminal = Terminal(app)
+        try:
+            await terminal.see("›")
+            terminal.type("talk")
+            await terminal.see("slow words")
+            terminal.type("/quit")
+            assert await terminal.end() == 0
+            assert models.open == 1, "it is answered still"
+        finally:
+            terminal.kill()
+        await asyncio.to_thread(wait_for, lambda: models.open == 0)
+        said = await chat(app, "/history")
+        assert f"assistant: {'slow words ' * 100}".strip() in said
+        assert models.abandoned == 0

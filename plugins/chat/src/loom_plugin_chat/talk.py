@@ -93,7 +93,8 @@ class Talk:
                 self._stop()
                 continue
             if line is None or line == "/quit":
-                self._attend()
+                if not self._screen.is_interactive:  # a pipe wants to see the answer
+                    self._attend()
                 return
             try:
                 self._take(line)
