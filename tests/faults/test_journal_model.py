@@ -44,6 +44,8 @@ class Fate:
     is_done: bool = False
     is_certain: bool = False
     """Whether that it is done is on the disk: else a crash may bring it again."""
+    may_return: bool = False
+    """Whether a crash came before that was certain."""
     times_done: int = 0
 
 
@@ -76,7 +78,7 @@ class Desk:
         fate = self.fates.get(number)
         if fate is None:
             self.problems.append(f"{number} is not for {self.name}")
-        elif fate.is_done and fate.is_certain:
+        elif fate.is_done and fate.is_certain and not fate.may_return:
             self.problems.append(f"{number} was done with")
 
     def end(self, failure: BaseException | None) -> None:
@@ -147,6 +149,8 @@ class BusAndJournal(RuleBasedStateMachine):
         for desk in self.desks.values():
             if desk.hand is not None:
                 desk.fates[desk.hand[0]].crashes += 1
+            for fate in desk.fates.values():
+                fate.may_return |= fate.is_done and not fate.is_certain
         shutil.copytree(self.state, self.base / str(self.life + 1))
         marks = {name: (desk.fates, desk.problems[:]) for name, desk in self.desks.items()}
         old = self.desks
