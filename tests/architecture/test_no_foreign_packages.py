@@ -134,7 +134,7 @@ def of_this_machine() -> re.Pattern[str]:
     """What would betray the machine: its folders, other people's homes, addresses of indexes."""
     # A root of one part ("/app") is no betrayal: every container has such folders.
     here = rf"(?<![\w.]){re.escape(str(ROOT))}/" if len(ROOT.parts) > 2 else r"(?!)"
-    tools = r"/root/\.(?:pyenv|cache|local|rustup)/"
+    tools = r"/(?:root)/\.(?:pyenv|cache|local|rustup)/"
     homes = r"/(?:home|Users)/(?!you/|user/|me/|name/|\$|<|\{)[a-z][\w.-]*/"
     indexes = r"https?://[^\s\"']*/(?:simple|packages|registry)\b|files\.pythonhosted\.org"
     return re.compile(f"{here}|{tools}|{homes}|{indexes}")
