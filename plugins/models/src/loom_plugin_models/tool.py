@@ -10,19 +10,15 @@ from loom import ToolProvider
 from loom.contracts import (
     BudgetExceeded,
     ErrorCode,
-    Message,
     ModelError,
     ModelReply,
-    ModelRequest,
-    ModelTool,
     TextDelta,
     ToolCall,
-    ToolChoice,
     ToolDescriptor,
     ToolError,
     ToolHints,
 )
-from loom.models import prompted
+from loom.models import Asking, read_asking
 from loom_kernel import Host
 
 from loom_plugin_models.service import Service
@@ -85,35 +81,11 @@ _CODES: dict[str, ErrorCode] = {
 }
 
 
-class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Arguments(Asking, frozen=True, forbid_unknown_fields=True):
     """What the tool is called with."""
 
-    prompt: str = ""
-    system: str = ""
-    messages: tuple[Message, ...] = ()
     model: str = ""
-    tools: tuple[ModelTool, ...] = ()
-    tool_choice: ToolChoice = "auto"
-    temperature: float | None = None
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
-    schema: dict[str, Any] | None = None
     stream: str = ""
-
-    @property
-    def request(self) -> ModelRequest:
-        """What the model is asked."""
-        said = prompted(self.prompt, None) if self.prompt else ()
-        system = (Message("system", self.system),) if self.system else ()
-        return ModelRequest(
-            (*system, *self.messages, *said),
-            tools=self.tools,
-            tool_choice=self.tool_choice,
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
-            stop=self.stop,
-            schema=self.schema,
-        )
 
 
 async def offer(host: Host, service: Service, concurrency: int) -> ToolProvider:
@@ -121,7 +93,7 @@ async def offer(host: Host, service: Service, concurrency: int) -> ToolProvider:
     provider = ToolProvider(host, limit=concurrency)
 
     async def generate(call: ToolCall) -> Any:
-        arguments = read_arguments(call)
+        arguments = read_asking(call, Arguments)
         try:
             return msgspec.to_builtins(await _answered(service, provider, call, arguments))
         except BudgetExceeded as error:
@@ -133,21 +105,6 @@ async def offer(host: Host, service: Service, concurrency: int) -> ToolProvider:
     provider.add(GENERATE, generate)
     await provider.start()
     return provider
-
-
-def read_arguments(call: ToolCall) -> Arguments:
-    """The arguments of *call*.
-
-    Raises:
-        ToolError: INVALID_PARAMS, there is nothing to ask, or something has another shape.
-    """
-    try:
-        arguments = msgspec.convert(dict(call.arguments), Arguments)
-    except msgspec.ValidationError as error:
-        raise ToolError(NAME, "INVALID_PARAMS", str(error)) from error
-    if not arguments.prompt and not arguments.messages:
-        raise ToolError(NAME, "INVALID_PARAMS", "give `prompt` or `messages`")
-    return arguments
 
 
 async def _answered(

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
 from loom.contracts import (
-    Message,
-    ModelRequest,
-    ModelTool,
     RouteRequest,
-    ToolCall,
-    ToolChoice,
     ToolDescriptor,
-    ToolError,
     ToolHints,
 )
-from loom.models import prompted
+from loom.models import Asking
 
 from loom_plugin_router.privacy import LEVELS
 
@@ -61,38 +52,14 @@ THINK = ToolDescriptor(
 )
 
 
-class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Question(Asking, frozen=True, forbid_unknown_fields=True):
     """What the tool is called with."""
 
-    prompt: str = ""
-    system: str = ""
-    messages: tuple[Message, ...] = ()
-    tools: tuple[ModelTool, ...] = ()
-    tool_choice: ToolChoice = "auto"
-    temperature: float | None = None
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
-    schema: dict[str, Any] | None = None
     stream: bool = False
     privacy: str = ""
     latency_ms: float | None = None
     cost_cap: float | None = None
     quality: float | None = None
-
-    @property
-    def request(self) -> ModelRequest:
-        """What the model is asked."""
-        said = prompted(self.prompt, None) if self.prompt else ()
-        system = (Message("system", self.system),) if self.system else ()
-        return ModelRequest(
-            (*system, *self.messages, *said),
-            tools=self.tools,
-            tool_choice=self.tool_choice,
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
-            stop=self.stop,
-            schema=self.schema,
-        )
 
     def wanted(self, agent: str) -> RouteRequest:
         """What the router is asked for *agent*."""
@@ -107,18 +74,3 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return RouteRequest(
             agent, THOUGHT, self.privacy, self.latency_ms, self.cost_cap, self.quality, details
         )
-
-
-def read_question(call: ToolCall) -> Question:
-    """The arguments of *call*.
-
-    Raises:
-        ToolError: INVALID_PARAMS, there is nothing to ask, or something has another shape.
-    """
-    try:
-        question = msgspec.convert(dict(call.arguments), Question)
-    except msgspec.ValidationError as error:
-        raise ToolError(NAME, "INVALID_PARAMS", str(error)) from error
-    if not question.prompt and not question.messages:
-        raise ToolError(NAME, "INVALID_PARAMS", "give `prompt` or `messages`")
-    return question

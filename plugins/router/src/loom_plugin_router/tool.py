@@ -20,10 +20,11 @@ from loom.contracts import (
     ToolError,
     ToolHints,
 )
+from loom.models import read_asking
 from loom_kernel import Host, current
 
 from loom_plugin_router.privacy import PRIVATE, marked
-from loom_plugin_router.questions import NAME, THINK, Question, read_question
+from loom_plugin_router.questions import NAME, THINK, Question
 from loom_plugin_router.service import Plan, Service
 from loom_plugin_router.settings import Settings
 from loom_plugin_router.thinking import Thinking, Thought
@@ -70,7 +71,7 @@ class _Tools:
         self._provider = provider
 
     async def think(self, call: ToolCall) -> Any:
-        question = read_question(call)
+        question = read_asking(call, Question)
         wanted = question.wanted(call.caller)
         plan = self._service.take(wanted, current.get())
         if plan.decision.route in ("defer", "drop"):

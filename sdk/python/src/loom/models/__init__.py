@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from loom.models.asking import Asking, read_asking
     from loom.models.calls import read_call, write_arguments
     from loom.models.chain import Endpoints, read_endpoints
     from loom.models.counting import estimate, estimate_request
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from loom.models.sdk import Sdk, SdkDriver
 
 _HOME = {
+    "Asking": "asking",
+    "read_asking": "asking",
     "Endpoint": "endpoint",
     "Endpoints": "chain",
     "LLMProvider": "provider",
@@ -62,6 +65,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "PRESETS",
+    "Asking",
     "Endpoint",
     "Endpoints",
     "LLMProvider",
@@ -73,6 +77,7 @@ __all__ = [
     "http_client",
     "printable",
     "prompted",
+    "read_asking",
     "read_call",
     "read_endpoint",
     "read_endpoints",
